@@ -1,0 +1,98 @@
+"""The exception tree and the one function that words an error about the user's code.
+
+    AdgraphError
+    +-- TracingError        (TypeError)   a construct that cannot become part of a graph
+    +-- ShapeError          (ValueError)  shapes or values that do not fit
+    +-- DtypeError          (TypeError)   dtypes that do not fit or are not supported
+    +-- AxisIndexError      (IndexError)  an index or axis outside its array
+    +-- DerivativeError     (TypeError)   a derivative that was asked for does not exist
+    +-- BudgetError         (MemoryError) no schedule fits the given memory
+    +-- GraphError          (Exception)   a broken invariant of a graph: a bug of adgraph or of a hand-made graph
+
+Every message about user code has four parts: what was found, where, why, what to write instead.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class AdgraphError(Exception):
+    """Anything that adgraph refuses."""
+
+
+class TracingError(AdgraphError, TypeError):
+    """A construct of the traced function cannot become part of a graph."""
+
+
+class ShapeError(AdgraphError, ValueError):
+    """Shapes or values do not fit together."""
+
+
+class DtypeError(AdgraphError, TypeError):
+    """A dtype is not supported, or dtypes do not fit together."""
+
+
+class AxisIndexError(AdgraphError, IndexError):
+    """An index or an axis lies outside its array."""
+
+
+class DerivativeError(AdgraphError, TypeError):
+    """The derivative asked for does not exist."""
+
+
+class BudgetError(AdgraphError, MemoryError):
+    """No schedule of the program fits into the given memory."""
+
+
+class GraphError(AdgraphError):
+    """A graph breaks an invariant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.line}"
+
+    def source(self) -> str:
+        """Return the text of the line, stripped, or the empty string."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+_PACKAGE = str(Path(__file__).parent)
+_SKIPPED = (_PACKAGE, str(Path(sys.modules["numpy"].__file__ or "").parent)) if (
+    "numpy" in sys.modules
+) else (_PACKAGE,)
+
+
+def user_location() -> Location | None:
+    """Return the innermost line on the stack that belongs neither to adgraph nor to NumPy."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_SKIPPED) and not name.startswith("<frozen"):
+            return Location(name, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def message(found: str, why: str = "", instead: str = "", at: Location | None = None) -> str:
+    """Word an error: what was found, where in the user's program, why, and what to write."""
+    at = at or user_location()
+    lines = [found]
+    if at is not None:
+        source = at.source()
+        lines.append(f"  at {at.file}:{at.line}" + (f": {source}" if source else ""))
+    if why:
+        lines.append(f"  why: {why}")
+    if instead:
+        lines.append(f"  instead: {instead}")
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""Build a graph node by node.
+
+`Builder.emit` infers result types and returns an earlier node's results when the same op was
+applied to the same operands: two equal expressions are one value from the start. A builder that
+meets a value of an enclosing builder makes it an input of its own (`captures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from adgraph.ir.graph import Graph, Node, Origin, Value
+from adgraph.ir.op import Op
+from adgraph.ir.types import ArrayType
+
+
+class Builder:
+    """A graph under construction."""
+
+    def __init__(self, parent: Builder | None = None) -> None:
+        self.parent = parent
+        self.inputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.captures: dict[Value, Value] = {}
+        self.origin: Origin | None = None
+        self.scope: str | None = None
+        self._producers: dict[Value, Node] = {}
+        self._owned: set[Value] = set()
+        self._emitted: dict[Any, tuple[Value, ...]] = {}
+
+    def input(self, type: ArrayType, name: str | None = None) -> Value:
+        """Add an input."""
+        value = Value(type, name)
+        self.inputs.append(value)
+        self._owned.add(value)
+        return value
+
+    def owns(self, value: Value) -> bool:
+        """Tell whether this builder, or one around it, knows the value."""
+        return value in self._owned or (self.parent is not None and self.parent.owns(value))
+
+    def capture(self, value: Value) -> Value:
+        """Return the value as seen in this graph, which may be a new input."""
+        if value in self._owned:
+            return value
+        if value not in self.captures:
+            self.captures[value] = Value(value.type, value.name)
+            self._owned.add(self.captures[value])
+        return self.captures[value]
+
+    def emit(
+        self,
+        op: Op,
+        inputs: Sequence[Value],
+        attrs: Mapping[str, Any],
+        origin: Origin = Origin(),
+    ) -> tuple[Value, ...]:
+        """Append a node, or find the one that computes the same, and return its results."""
+        operands = tuple(map(self.capture, inputs))
+        key = (op, operands, tuple(sorted(attrs.items(), key=_name)))
+        if key not in self._emitted:
+            types = op.result_types(tuple(v.type for v in operands), attrs)
+            node = Node(op, operands, tuple(map(Value, types)), attrs, self.origin or origin)
+            self._append(node)
+            self._emitted[key] = node.outputs
+        return self._emitted[key]
+
+    def _append(self, node: Node) -> None:
+        self.nodes.append(node)
+        self._owned.update(node.outputs)
+        self._producers.update(dict.fromkeys(node.outputs, node))
+
+    def producer(self, value: Value) -> Node | None:
+        """Return the node of this graph that computes a value, if one does."""
+        return self._producers.get(value)
+
+    @contextmanager
+    def at(self, origin: Origin) -> Iterator[None]:
+        """Give the nodes emitted in the block this origin."""
+        before, self.origin = self.origin, origin
+        try:
+            yield
+        finally:
+            self.origin = before
+
+    def build(self, outputs: Sequence[Value], name: str = "main") -> Graph:
+        """Close the graph. Captured values are its last inputs."""
+        results = tuple(map(self.capture, outputs))
+        inputs = (*self.inputs, *self.captures.values())
+        return Graph(inputs, tuple(self.nodes), results, name)
+
+
+def _name(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def copy_node(builder: Builder, node: Node, env: dict[Value, Value]) -> None:
+    """Emit a node of another graph, its operands and results translated by `env`."""
+    with builder.at(node.origin):
+        results = builder.emit(node.op, [env[v] for v in node.inputs], node.attrs)
+    env.update(zip(node.outputs, results, strict=True))
+
+
+def inline(builder: Builder, graph: Graph, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """Emit all of a graph into a builder, applied to `inputs`."""
+    env = dict(zip(graph.inputs, inputs, strict=True))
+    for node in graph.nodes:
+        copy_node(builder, node, env)
+    return tuple(env[v] for v in graph.outputs)

@@ -1,0 +1,120 @@
+"""Values, nodes and graphs: a program is an immutable, ordered tuple of nodes.
+
+Values compare by identity; a node lists its operands before its results, and nodes stand in an
+order in which they can be computed. Begin with `Graph`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from adgraph.errors import Location
+from adgraph.ir.op import Op
+from adgraph.ir.show import show
+from adgraph.ir.types import ArrayType, Constant
+
+
+class Value:
+    """One array of a program: a type and, for people, perhaps a name."""
+
+    __slots__ = ("name", "type")
+
+    def __init__(self, type: ArrayType, name: str | None = None) -> None:
+        self.type = type
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<value {self.name or ''}: {self.type}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a node comes from.
+
+    `order` counts the derivatives between the user's line and the node: 0 for the primal program,
+    1 for tangents or cotangents of it, and so on. `scope` names the checkpointed region, if any.
+    """
+
+    location: Location | None = None
+    order: int = 0
+    scope: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One application of an op. Attributes are hashable and never change."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin = Origin()
+
+    def regions(self) -> Iterator[Graph]:
+        """Iterate over the programs inside this node."""
+        return (value for value in self.attrs.values() if isinstance(value, Graph))
+
+    @property
+    def output(self) -> Value:
+        """The only result."""
+        (value,) = self.outputs
+        return value
+
+    @property
+    def types(self) -> tuple[ArrayType, ...]:
+        """The types of the operands."""
+        return tuple(v.type for v in self.inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A program: inputs, ordered nodes, outputs.
+
+    Two graphs compare equal as attributes when they compute the same thing in the same way.
+    """
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Value, ...]
+    name: str = "main"
+
+    def __str__(self) -> str:
+        return show(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what the program computes: names and source lines do not count."""
+        return hashlib.sha256(show(self, canonical=True).encode()).hexdigest()
+
+    def constants(self) -> dict[str, Constant]:
+        """Map the digests of the constant arrays, those of the regions included, to the arrays."""
+        found = {}
+        for node in self.nodes:
+            for value in node.attrs.values():
+                if isinstance(value, Constant):
+                    found[value.digest] = value
+            for region in node.regions():
+                found.update(region.constants())
+        return found
+
+    def producers(self) -> dict[Value, Node]:
+        """Map every computed value to its node."""
+        return {v: node for node in self.nodes for v in node.outputs}
+
+    def users(self) -> dict[Value, list[Node]]:
+        """Map every value to the nodes that read it, in order."""
+        users: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in dict.fromkeys(node.inputs):
+                users.setdefault(value, []).append(node)
+        return users

@@ -1,0 +1,155 @@
+"""A small writer of LLVM IR text for one scalar type, in which `vmath` states its formulas.
+
+Every method appends one instruction and returns the name of its result. No fast-math flag is ever
+set, so range reductions are computed exactly as written; constants are written as exact hex.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A scalar type: its dtype code (`f8`, `i4`, `u1`, `b1`), LLVM name and width in bits."""
+
+    code: str
+    llvm: str
+    bits: int
+
+    @property
+    def is_float(self) -> bool:
+        return self.code[0] == "f"
+
+    @property
+    def is_signed(self) -> bool:
+        return self.code[0] == "i"
+
+
+SCALARS = {
+    scalar.code: scalar
+    for scalar in (
+        Scalar("f8", "double", 64),
+        Scalar("f4", "float", 32),
+        Scalar("b1", "i1", 1),
+        *(Scalar(f"{kind}{size}", f"i{8 * size}", 8 * size) for kind in "iu" for size in (1, 2, 4, 8)),
+    )
+}
+
+
+class Emitter:
+    """Writes the body of one function over values of type `scalar`."""
+
+    def __init__(self, scalar: Scalar) -> None:
+        self.scalar = scalar
+        self.type = scalar.llvm
+        self.integer = f"i{scalar.bits}"
+        self.lines: list[str] = []
+        self.declarations: set[str] = set()
+        self.calls: set[tuple[str, str]] = set()
+        self._count = 0
+
+    def emit(self, text: str) -> str:
+        self._count += 1
+        name = f"%t{self._count}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def constant(self, value: float) -> str:
+        if not self.scalar.is_float:
+            return str(int(value))
+        if self.scalar.bits == 32 and math.isfinite(value):
+            value = struct.unpack("<f", struct.pack("<f", value))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+    def value(self, operand: str | float) -> str:
+        return operand if isinstance(operand, str) else self.constant(operand)
+
+    def binary(self, instruction: str, a: str | float, b: str | float) -> str:
+        return self.emit(f"{instruction} {self.type} {self.value(a)}, {self.value(b)}")
+
+    def add(self, a: str | float, b: str | float) -> str:
+        return self.binary("fadd", a, b)
+
+    def sub(self, a: str | float, b: str | float) -> str:
+        return self.binary("fsub", a, b)
+
+    def mul(self, a: str | float, b: str | float) -> str:
+        return self.binary("fmul", a, b)
+
+    def div(self, a: str | float, b: str | float) -> str:
+        return self.binary("fdiv", a, b)
+
+    def neg(self, a: str) -> str:
+        return self.emit(f"fneg {self.type} {a}")
+
+    def intrinsic(self, name: str, *operands: str | float) -> str:
+        suffix = f"f{self.scalar.bits}" if self.scalar.is_float else f"i{self.scalar.bits}"
+        function = f"@llvm.{name}.{suffix}"
+        parameters = ", ".join([self.type] * len(operands))
+        self.declarations.add(f"declare {self.type} {function}({parameters})")
+        arguments = ", ".join(f"{self.type} {self.value(operand)}" for operand in operands)
+        return self.emit(f"call {self.type} {function}({arguments})")
+
+    def fma(self, a: str | float, b: str | float, c: str | float) -> str:
+        return self.intrinsic("fma", a, b, c)
+
+    def abs(self, a: str) -> str:
+        return self.intrinsic("fabs", a)
+
+    def copysign(self, a: str | float, b: str) -> str:
+        return self.intrinsic("copysign", a, b)
+
+    def compare(self, predicate: str, a: str | float, b: str | float) -> str:
+        instruction = "fcmp" if self.scalar.is_float else "icmp"
+        return self.emit(f"{instruction} {predicate} {self.type} {self.value(a)}, {self.value(b)}")
+
+    def select(self, mask: str, a: str | float, b: str | float) -> str:
+        return self.emit(
+            f"select i1 {mask}, {self.type} {self.value(a)}, {self.type} {self.value(b)}"
+        )
+
+    def logic(self, instruction: str, a: str, b: str) -> str:
+        return self.emit(f"{instruction} i1 {a}, {b}")
+
+    def to_bits(self, a: str) -> str:
+        return self.emit(f"bitcast {self.type} {a} to {self.integer}")
+
+    def from_bits(self, a: str) -> str:
+        return self.emit(f"bitcast {self.integer} {a} to {self.type}")
+
+    def bits(self, instruction: str, a: str, b: str | int) -> str:
+        return self.emit(f"{instruction} {self.integer} {a}, {b}")
+
+    def bits_compare(self, predicate: str, a: str, b: str | int) -> str:
+        return self.emit(f"icmp {predicate} {self.integer} {a}, {b}")
+
+    def bits_to_float(self, a: str) -> str:
+        return self.emit(f"sitofp {self.integer} {a} to {self.type}")
+
+    def call(self, name: str, *operands: str | float) -> str:
+        """Call another vmath function of the same scalar type."""
+        self.calls.add((name, self.scalar.code))
+        arguments = ", ".join(f"{self.type} {self.value(operand)}" for operand in operands)
+        return self.emit(f'call {self.type} @"{symbol(name, self.scalar.code)}"({arguments})')
+
+    def polynomial(self, x: str, coefficients: Sequence[float]) -> str:
+        """Evaluate a polynomial, lowest coefficient first, in Estrin's order."""
+        terms: list[str] = [self.constant(coefficient) for coefficient in coefficients]
+        power = x
+        while len(terms) > 1:
+            paired = [
+                self.fma(terms[i + 1], power, terms[i]) for i in range(0, len(terms) - 1, 2)
+            ]
+            terms = paired + terms[2 * len(paired) :]
+            if len(terms) > 1:
+                power = self.mul(power, power)
+        return terms[0]
+
+
+def symbol(name: str, code: str) -> str:
+    """Return the symbol of a vmath function for one dtype code."""
+    return f"adgraph.{name}.{code}"

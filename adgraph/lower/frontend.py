@@ -1,0 +1,301 @@
+"""Kernel text to LLVM IR through Numba's front end; importing this module imports Numba.
+
+`kernel_ir` takes the Python source of one kernel and returns the unoptimized IR text of its function.
+Only Numba's bytecode analysis, type inference and lowering run: optimization and code generation
+happen once, in `native`, after the vector math of `vmath` has been added to the module.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import linecache
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, compiler, cpu, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
+from numba.core.datamodel import register_default
+from numba.core.datamodel.models import PointerModel
+from numba.core.registry import cpu_target
+from numba.core.typed_passes import (
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
+from numba.extending import intrinsic, lower_builtin
+from numba.np import numpy_support
+
+from adgraph.lower import vmath
+from adgraph.lower.emitter import symbol
+
+FASTMATH = frozenset({"contract", "nsz"})
+
+
+class Pointer(types.Type):  # type: ignore[misc]
+    """A flat array of one dtype: no bounds checks, no negative indices, no aliases."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"adgraph.Pointer({dtype})")
+
+
+@register_default(Pointer)
+class _PointerDataModel(PointerModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, pointer: Pointer) -> None:
+        self._pointee_model = manager.lookup(pointer.dtype)
+        self._pointee_be_type = self._pointee_model.get_data_type()
+        super(PointerModel, self).__init__(manager, pointer, self._pointee_be_type.as_pointer())
+
+
+@infer_global(operator.getitem)
+class _PointerRead(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], Pointer) and isinstance(args[1], types.Integer):
+            return signature(args[0].dtype, args[0], types.int64)
+        return None
+
+
+@infer_global(operator.setitem)
+class _PointerWrite(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if isinstance(args[0], Pointer) and isinstance(args[1], types.Integer):
+            return signature(types.none, args[0], types.int64, args[0].dtype)
+        return None
+
+
+@lower_builtin(operator.getitem, Pointer, types.int64)  # type: ignore[untyped-decorator]
+def _read(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    model = context.data_model_manager[sig.args[0].dtype]
+    address = builder.gep(args[0], [args[1]], inbounds=True)
+    return model.load_from_data_pointer(builder, address)
+
+
+@lower_builtin(operator.setitem, Pointer, types.int64, types.Any)  # type: ignore[untyped-decorator]
+def _write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    model = context.data_model_manager[sig.args[0].dtype]
+    address = builder.gep(args[0], [args[1]], inbounds=True)
+    builder.store(model.as_data(builder, args[2]), address)
+    return context.get_dummy_value()
+
+
+class _Library:
+    """Stands for Numba's code library: keeps the IR instead of compiling it."""
+
+    name = "adgraph"
+
+    def __init__(self, codegen: Any) -> None:
+        self.codegen = codegen
+        self.texts: list[str] = []
+        self.linked: list[str] = []
+        self.recorded_timings: Any = None
+        self._reload_init: set[Any] = set()
+
+    def create_ir_module(self, name: str) -> Any:
+        return self.codegen._create_empty_module(name)
+
+    def add_ir_module(self, module: Any) -> None:
+        self.texts.append(cgutils.normalize_ir_text(str(module)))
+
+    def add_linking_library(self, library: Any) -> None:
+        """Refuse code outside the kernel; Numba's run-time library is named but not called."""
+        if library.name != "nrt":
+            self.linked.append(library.name)
+
+    def text(self) -> str:
+        if self.linked:
+            raise ValueError(f"a kernel calls functions compiled by Numba: {self.linked}")
+        (text,) = self.texts
+        return text
+
+
+class _Frontend(compiler.CompilerBase):  # type: ignore[misc]
+    """The passes which a kernel needs: no rewrites, no inlining, no code generation."""
+
+    def define_pipelines(self) -> list[Any]:
+        manager = PassManager("adgraph kernel")
+        manager.add_pass(TranslateByteCode, "bytecode")
+        manager.add_pass(FixupArgs, "arguments")
+        manager.add_pass(IRProcessing, "control flow")
+        if self.state.flags.enable_ssa:
+            manager.add_pass(ReconstructSSA, "ssa")
+        manager.add_pass(NopythonTypeInference, "types")
+        manager.add_pass(PreLowerStripPhis, "phis")
+        manager.add_pass(IRLegalization, "legalize")
+        manager.add_pass(NativeLowering, "lower")
+        manager.add_pass(NoPythonBackend, "result")
+        manager.finalize()
+        return [manager]
+
+
+def _flags() -> Any:
+    flags = compiler.Flags()
+    flags.no_compile = True
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.no_rewrites = True
+    flags.enable_ssa = False
+    flags.error_model = "numpy"
+    flags.fastmath = cpu.FastMathOptions(set(FASTMATH))
+    flags.noalias = True
+    return flags
+
+
+def _code(kind: Any) -> str:
+    """Return the dtype code of a Numba scalar type, as `vmath` writes it."""
+    dtype = numpy_support.as_dtype(types.unliteral(kind))
+    return f"{dtype.kind}{dtype.itemsize}"
+
+
+def _operand_type(function: vmath.Function, kinds: tuple[Any, ...]) -> Any:
+    dtype = np.result_type(*(numpy_support.as_dtype(types.unliteral(kind)) for kind in kinds))
+    if function.family in ("float", "predicate") and dtype.kind != "f":
+        dtype = np.dtype("f8")
+    return numpy_support.from_dtype(dtype)
+
+
+def _call_vmath(name: str, context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    result = context.get_value_type(sig.return_type)
+    parameters = [context.get_value_type(kind) for kind in sig.args]
+    function_type = ir.FunctionType(result, parameters)
+    called = symbol(name, _code(sig.args[0]))
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, called), args)
+
+
+def _vmath_intrinsic(function: vmath.Function) -> Any:
+    def resolve(*kinds: Any) -> Any:
+        kind = _operand_type(function, kinds)
+        result = types.boolean if function.family == "predicate" else kind
+        return signature(result, *[kind] * function.arity), functools.partial(
+            _call_vmath, function.name
+        )
+
+    def unary(typing_context: Any, x: Any) -> Any:
+        return resolve(x)
+
+    def binary(typing_context: Any, x: Any, y: Any) -> Any:
+        return resolve(x, y)
+
+    return intrinsic(unary if function.arity == 1 else binary)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _where(typing_context: Any, condition: Any, x: Any, y: Any) -> Any:
+    kind = numpy_support.from_dtype(
+        np.result_type(*(numpy_support.as_dtype(types.unliteral(operand)) for operand in (x, y)))
+    )
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    return signature(kind, types.boolean, kind, kind), emit
+
+
+def _fold(float_instruction: str, integer_instruction: str) -> Any:
+    """Make an operation whose order LLVM may choose, so that a loop of it becomes vectors."""
+
+    def operation(typing_context: Any, accumulator: Any, x: Any) -> Any:
+        kind = types.unliteral(accumulator)
+
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            if isinstance(kind, types.Float):
+                return getattr(builder, float_instruction)(*args, flags=("reassoc", "nsz"))
+            return getattr(builder, integer_instruction)(*args)
+
+        return signature(kind, kind, kind), emit
+
+    return intrinsic(operation)
+
+
+def _fold_extremum(name: str) -> Any:
+    """Make a nan-propagating extremum in the form whose loops LLVM vectorizes."""
+
+    def operation(typing_context: Any, accumulator: Any, x: Any) -> Any:
+        kind = types.unliteral(accumulator)
+
+        def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            if not isinstance(kind, types.Float):
+                return _call_vmath(name, context, builder, sig, args)
+            operand = context.get_value_type(kind)
+            function_type = ir.FunctionType(operand, [operand, operand])
+            called = f"llvm.{name}.f{kind.bitwidth}"
+            module = builder.module
+            return builder.call(cgutils.get_or_insert_function(module, function_type, called), args)
+
+        return signature(kind, kind, kind), emit
+
+    return intrinsic(operation)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _to_bool(typing_context: Any, x: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return args[0]
+
+    return signature(types.boolean, types.boolean), emit
+
+
+@functools.cache
+def scope() -> dict[str, Any]:
+    """Return the names which kernel text sees: vmath, casts, folds and `range`."""
+    casts = {str(kind): kind for kind in (*types.integer_domain, types.float32, types.float64)}
+    return {
+        **{name: _vmath_intrinsic(function) for name, function in vmath.FUNCTIONS.items()},
+        **casts,
+        "boolean": _to_bool,
+        "where": _where,
+        "fold_add": _fold("fadd", "add"),
+        "fold_multiply": _fold("fmul", "mul"),
+        "fold_maximum": _fold_extremum("maximum"),
+        "fold_minimum": _fold_extremum("minimum"),
+        "inf": math.inf,
+        "nan": math.nan,
+    }
+
+
+@dataclass(frozen=True)
+class KernelIR:
+    """IR text that defines `function` in Numba's calling convention."""
+
+    function: str
+    text: str
+
+
+@global_compiler_lock  # type: ignore[untyped-decorator]
+def kernel_ir(text: str, name: str, pointers: tuple[str, ...], sizes: int) -> KernelIR:
+    """Type and lower one kernel; vmath functions stay declarations."""
+    target_context = cpu_target.target_context
+    library = _Library(target_context.codegen())
+    arguments = tuple(Pointer(numpy_support.from_dtype(np.dtype(code))) for code in pointers)
+    result = compiler.compile_extra(
+        cpu_target.typing_context,
+        target_context,
+        _function(text, name),
+        arguments + (types.int64,) * sizes,
+        types.void,
+        _flags(),
+        {},
+        library=library,
+        pipeline_class=_Frontend,
+    )
+    return KernelIR(result.fndesc.llvm_func_name, library.text())
+
+
+def _function(text: str, name: str) -> Callable[..., None]:
+    """Execute the text which defines one function; its lines stay visible in error messages."""
+    file = f"<adgraph kernel {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    names = dict(scope())
+    exec(compile(text, file, "exec"), names)
+    function: Callable[..., None] = names[name]
+    return function

@@ -1,0 +1,204 @@
+"""LLVM IR text to object code to addresses: the only place which talks to LLVM's code generator.
+
+`emit_object` optimizes a module and returns object bytes, `load_objects` links them into this process
+and returns addresses. Addresses outside the object (libm, libmvec, SciPy) go by name, through `resolve`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib
+import itertools
+import platform
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+SCIPY_PREFIX = "adgraph.scipy."
+_loaded: list[Any] = []
+_library_numbers = itertools.count()
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class ObjectCode:
+    """Object bytes, the symbol which starts the code, and the names it needs from outside."""
+
+    symbol: str
+    imports: tuple[str, ...]
+    image: bytes
+
+
+@functools.cache
+def _target() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_triple(llvm.get_process_triple())
+
+
+@functools.cache
+def cpu_name() -> str:
+    """Return LLVM's name for this CPU."""
+    return str(llvm.get_host_cpu_name())
+
+
+@functools.cache
+def cpu_features() -> str:
+    """Return this CPU's features as LLVM writes them, with 512-bit vectors not discouraged."""
+    features = str(llvm.get_host_cpu_features().flatten())
+    return features + ",-prefer-256-bit" if "+avx512f" in features else features
+
+
+def has_fma() -> bool:
+    """Tell whether the CPU multiplies and adds in one rounding (without it, use libm)."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return True
+    return "+fma" in cpu_features().split(",")
+
+
+def vector_math_isa() -> str:
+    """Return the letter of glibc's vector ABI which this CPU supports, or "" where there is none."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return ""
+    if _shared_library("libmvec.so.1") is None:
+        return ""
+    features = cpu_features().split(",")
+    if "+avx512f" in features and "+avx512dq" in features:
+        return "e"
+    return "d" if "+avx2" in features else ""
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Return a digest of everything outside a kernel's text which decides its object code."""
+    parts = (
+        str(llvm.get_process_triple()),
+        cpu_name(),
+        cpu_features(),
+        vector_math_isa(),
+        llvmlite.__version__,
+        ".".join(map(str, llvm.llvm_version_info)),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _target_machine() -> Any:
+    return _target().create_target_machine(
+        cpu=cpu_name(),
+        features=cpu_features(),
+        opt=3,
+        jit=True,
+        reloc="default",
+        codemodel="jitdefault",
+    )
+
+
+@functools.cache
+def _emitter() -> Any:
+    return _target_machine()
+
+
+@functools.cache
+def _linker() -> Any:
+    return llvm.create_lljit_compiler(_target_machine(), use_jit_link=False)
+
+
+def optimized_module(text: str) -> Any:
+    """Parse and verify IR text, and optimize it for this CPU."""
+    _target()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    machine = _emitter()
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = True
+    tuning.loop_interleaving = True
+    tuning.slp_vectorization = True
+    builder = llvm.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def emit_object(symbol: str, text: str) -> ObjectCode:
+    """Compile IR text which defines `symbol` to object code."""
+    with _lock:
+        module = optimized_module(text)
+        imports = tuple(
+            function.name
+            for function in module.functions
+            if function.is_declaration and not function.name.startswith("llvm.")
+        )
+        return ObjectCode(symbol, imports, _emitter().emit_object(module))
+
+
+def emit_assembly(text: str) -> str:
+    """Return the assembly which `emit_object` would encode, for reading and for tests."""
+    with _lock:
+        return str(_emitter().emit_assembly(optimized_module(text)))
+
+
+def load_objects(objects: Sequence[ObjectCode]) -> tuple[int, ...]:
+    """Link objects into this process and return the addresses of their symbols, in order."""
+    if not objects:
+        return ()
+    with _lock:
+        builder = llvm.JITLibraryBuilder().add_current_process()
+        for image in {item.symbol: item.image for item in objects}.values():
+            builder.add_object_img(image)
+        for name in {name for item in objects for name in item.imports}:
+            address = resolve(name)
+            if address is not None:
+                builder.import_symbol(name, address)
+        for item in objects:
+            builder.export_symbol(item.symbol)
+        tracker = builder.link(_linker(), f"adgraph.{next(_library_numbers)}")
+        _loaded.append(tracker)
+        return tuple(int(tracker[item.symbol]) for item in objects)
+
+
+@functools.cache
+def _shared_library(name: str | None) -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(name)
+    except OSError:
+        return None
+
+
+def _library_names() -> Iterable[str | None]:
+    if sys.platform.startswith("linux"):
+        return ("libm.so.6", "libmvec.so.1", None)
+    return ("ucrtbase",) if sys.platform == "win32" else (None,)
+
+
+@functools.cache
+def resolve(name: str) -> int | None:
+    """Return the address of an outside function, or None if only the linker can know it."""
+    if name.startswith(SCIPY_PREFIX):
+        module, _, function = name.removeprefix(SCIPY_PREFIX).rpartition(".")
+        return _capsule_address("scipy." + module, function)
+    for library_name in _library_names():
+        library = _shared_library(library_name)
+        function_pointer = getattr(library, name, None)
+        if function_pointer is not None:
+            return ctypes.cast(function_pointer, ctypes.c_void_p).value
+    return None
+
+
+def _capsule_address(module: str, function: str) -> int:
+    """Return the pointer which a Cython module exports in its `__pyx_capi__`."""
+    capsule = importlib.import_module(module).__pyx_capi__[function]
+    get_name = ctypes.pythonapi.PyCapsule_GetName
+    get_name.restype = ctypes.c_char_p
+    get_name.argtypes = [ctypes.py_object]
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype = ctypes.c_void_p
+    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    return int(get_pointer(capsule, get_name(capsule)))

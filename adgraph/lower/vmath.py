@@ -1,0 +1,638 @@
+"""The functions which kernel text may call, each as a formula in LLVM IR, with NumPy's semantics.
+
+`FUNCTIONS` is the table: a name, how its arguments are typed, and its formula. `definitions` returns
+the IR of all functions that a module declares, so that they are inlined and vectorized with the
+loop that calls them. Sources of a formula, in this order: an own branch-free approximation, glibc's
+vector math (libmvec) with libm for the tail, SciPy's compiled special functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from adgraph.lower import approximations, native
+from adgraph.lower.emitter import SCALARS, Emitter, Scalar, symbol
+
+Family = Literal["float", "number", "integer", "predicate"]
+PREDICATES = ("isnan", "isinf", "isfinite", "signbit")
+LANES = {"e": {"f8": 8, "f4": 16}, "d": {"f8": 4, "f4": 8}}
+
+
+@dataclass(frozen=True)
+class Function:
+    """A callable of kernel text.
+
+    Families: `float` takes and returns one float type, `number` any dtype, `integer` integers,
+    `predicate` takes a float and returns a bool.
+    """
+
+    name: str
+    arity: int
+    family: Family
+    emit: Callable[..., str]
+
+
+def _own(formula: Callable[[Emitter, str], str], libm: str) -> Callable[[Emitter, str], str]:
+    """Use an own approximation in float64; libm where the CPU has no fused multiply-add."""
+
+    def emit(e: Emitter, x: str) -> str:
+        return formula(e, x) if native.has_fma() else _libm(libm)(e, x)
+
+    return emit
+
+
+def _libm(name: str) -> Callable[..., str]:
+    """Call a function of libm; LLVM replaces it by libmvec's in vectorized loops."""
+
+    def emit(e: Emitter, *operands: str) -> str:
+        function = name + ("f" if e.scalar.code == "f4" else "")
+        parameters = ", ".join([e.type] * len(operands))
+        attributes = "memory(none) nounwind willreturn"
+        e.declarations.add(f"declare {e.type} @{function}({parameters}) {attributes}")
+        arguments = ", ".join(f"{e.type} {operand}" for operand in operands)
+        variant = _vector_variant(e, function, len(operands))
+        return e.emit(f"call {e.type} @{function}({arguments}){variant}")
+
+    return emit
+
+
+def _vector_variant(e: Emitter, function: str, arity: int) -> str:
+    """Return the attribute that names libmvec's version of a function, if there is one."""
+    isa = native.vector_math_isa()
+    if not isa:
+        return ""
+    lanes = LANES[isa][e.scalar.code]
+    vector_function = f"_ZGV{isa}N{lanes}{'v' * arity}_{function}"
+    if native.resolve(vector_function) is None:
+        return ""
+    vector = f"<{lanes} x {e.type}>"
+    parameters = ", ".join([vector] * arity)
+    e.declarations.add(f"declare {vector} @{vector_function}({parameters})")
+    mapping = f"_ZGV_LLVM_N{lanes}{'v' * arity}_{function}({vector_function})"
+    return f' "vector-function-abi-variant"="{mapping}"'
+
+
+def _scipy(name: str) -> Callable[..., str]:
+    """Call a compiled special function of SciPy (float64; its last parameter is Cython's)."""
+
+    def emit(e: Emitter, *operands: str) -> str:
+        function = f'@"{native.SCIPY_PREFIX}special.cython_special.{name}"'
+        parameters = ", ".join(["double"] * len(operands) + ["i32"])
+        e.declarations.add(
+            f"declare double {function}({parameters}) memory(none) nounwind willreturn"
+        )
+        arguments = ", ".join([f"double {operand}" for operand in operands] + ["i32 0"])
+        return e.emit(f"call double {function}({arguments})")
+
+    return emit
+
+
+def _intrinsic(name: str) -> Callable[..., str]:
+    def emit(e: Emitter, *operands: str) -> str:
+        return e.intrinsic(name, *operands)
+
+    return emit
+
+
+def _widened(emit: Callable[..., str]) -> Callable[..., str]:
+    """Compute a float32 function in float64 and round once."""
+
+    def wrapper(e: Emitter, *operands: str) -> str:
+        if e.scalar.code == "f8":
+            return emit(e, *operands)
+        wide = [e.emit(f"fpext float {operand} to double") for operand in operands]
+        e.scalar, e.type, e.integer = SCALARS["f8"], "double", "i64"
+        result = emit(e, *wide)
+        e.scalar, e.type, e.integer = SCALARS["f4"], "float", "i32"
+        return e.emit(f"fptrunc double {result} to float")
+
+    return wrapper
+
+
+def _log10(e: Emitter, x: str) -> str:
+    return _libm("log10")(e, x)
+
+
+def _sinh(e: Emitter, x: str) -> str:
+    """Use expm1(|x|) / 2 twice, halving the argument's exponential where it would overflow."""
+    magnitude = e.abs(x)
+    t = e.call("expm1", magnitude)
+    small = e.mul(e.add(t, e.div(t, e.add(t, 1.0))), 0.5)
+    half = e.call("exp", e.mul(magnitude, 0.5))
+    large = e.mul(e.mul(half, 0.5), half)
+    return e.copysign(e.select(e.compare("ogt", magnitude, 22.0), large, small), x)
+
+
+def _cosh(e: Emitter, x: str) -> str:
+    half = e.call("exp", e.mul(e.abs(x), 0.5))
+    square = e.mul(half, half)
+    small = e.mul(e.add(square, e.div(1.0, square)), 0.5)
+    large = e.mul(e.mul(half, 0.5), half)
+    return e.select(e.compare("ogt", e.abs(x), 22.0), large, small)
+
+
+def _maximum(e: Emitter, a: str, b: str) -> str:
+    return _extremum(e, a, b, "ge")
+
+
+def _minimum(e: Emitter, a: str, b: str) -> str:
+    return _extremum(e, a, b, "le")
+
+
+def _order(e: Emitter, relation: str) -> str:
+    if e.scalar.is_float:
+        return "o" + relation
+    return ("s" if e.scalar.is_signed else "u") + relation
+
+
+def _extremum(e: Emitter, a: str, b: str, relation: str) -> str:
+    chosen = e.compare(_order(e, relation), a, b)
+    if e.scalar.is_float:
+        chosen = e.logic("or", chosen, e.compare("uno", a, a))
+    return e.select(chosen, a, b)
+
+
+def _fmax(e: Emitter, a: str, b: str) -> str:
+    return _number_extremum(e, a, b, "ge")
+
+
+def _fmin(e: Emitter, a: str, b: str) -> str:
+    return _number_extremum(e, a, b, "le")
+
+
+def _number_extremum(e: Emitter, a: str, b: str, relation: str) -> str:
+    """Return the extremum which prefers a number to nan."""
+    chosen = e.compare(_order(e, relation), a, b)
+    if e.scalar.is_float:
+        chosen = e.logic("or", chosen, e.compare("uno", b, b))
+    return e.select(chosen, a, b)
+
+
+def _absolute(e: Emitter, x: str) -> str:
+    if e.scalar.is_float:
+        return e.abs(x)
+    if not e.scalar.is_signed:
+        return x
+    return e.select(e.compare("slt", x, 0), e.binary("sub", 0, x), x)
+
+
+def _sign(e: Emitter, x: str) -> str:
+    if e.scalar.is_float:
+        y = e.select(e.compare("ogt", x, 0.0), 1.0, 0.0)
+        y = e.select(e.compare("olt", x, 0.0), -1.0, y)
+        return e.select(e.compare("uno", x, x), x, y)
+    y = e.select(e.compare("ne", x, 0), 1, 0)
+    return e.select(e.compare("slt", x, 0), -1, y) if e.scalar.is_signed else y
+
+
+def _heaviside(e: Emitter, x: str, at_zero: str) -> str:
+    y = e.select(e.compare("ogt", x, 0.0), 1.0, 0.0)
+    y = e.select(e.compare("oeq", x, 0.0), at_zero, y)
+    return e.select(e.compare("uno", x, x), x, y)
+
+
+def _floored(e: Emitter, a: str, b: str) -> tuple[str, str]:
+    """Return fmod(a, b) moved to the sign of b, and whether it was moved (NumPy's npy_divmod)."""
+    rest = e.binary("frem", a, b)
+    signs_differ = e.logic("xor", e.compare("olt", rest, 0.0), e.compare("olt", b, 0.0))
+    move = e.logic("and", e.compare("one", rest, 0.0), signs_differ)
+    return rest, move
+
+
+def _remainder(e: Emitter, a: str, b: str) -> str:
+    if not e.scalar.is_float:
+        return _integer_remainder(e, a, b)
+    rest, move = _floored(e, a, b)
+    moved = e.select(move, e.add(rest, b), rest)
+    return e.select(e.compare("oeq", rest, 0.0), e.copysign(0.0, b), moved)
+
+
+def _floor_divide(e: Emitter, a: str, b: str) -> str:
+    if not e.scalar.is_float:
+        return _integer_floor_divide(e, a, b)
+    rest, move = _floored(e, a, b)
+    exact = e.div(e.sub(a, rest), b)
+    exact = e.select(move, e.sub(exact, 1.0), exact)
+    floor = e.intrinsic("floor", exact)
+    floor = e.select(e.compare("ogt", e.sub(exact, floor), 0.5), e.add(floor, 1.0), floor)
+    quotient = e.div(a, b)
+    zero = e.compare("oeq", exact, 0.0)
+    result = e.select(zero, e.copysign(0.0, quotient), floor)
+    return e.select(e.compare("oeq", b, 0.0), quotient, result)
+
+
+def _fmod(e: Emitter, a: str, b: str) -> str:
+    if e.scalar.is_float:
+        return e.binary("frem", a, b)
+    return _truncated(e, a, b)[1]
+
+
+def _truncated(e: Emitter, a: str, b: str) -> tuple[str, str]:
+    """Return a / b and a % b truncated towards zero, where dividing by 0 gives 0 and 0."""
+    by_zero = e.compare("eq", b, 0)
+    signed = e.scalar.is_signed
+    trapping = e.logic("or", by_zero, e.compare("eq", b, -1)) if signed else by_zero
+    safe = e.select(trapping, 1, b)
+    prefix = "s" if signed else "u"
+    quotient = e.binary(prefix + "div", a, safe)
+    if signed:
+        quotient = e.select(trapping, e.binary("sub", 0, a), quotient)
+    rest = e.binary("sub", a, e.binary("mul", quotient, b))
+    return e.select(by_zero, 0, quotient), e.select(by_zero, 0, rest)
+
+
+def _integer_move(e: Emitter, rest: str, b: str) -> str:
+    signs_differ = e.compare("slt", e.binary("xor", rest, b), 0)
+    return e.logic("and", e.compare("ne", rest, 0), signs_differ)
+
+
+def _integer_remainder(e: Emitter, a: str, b: str) -> str:
+    _, rest = _truncated(e, a, b)
+    if not e.scalar.is_signed:
+        return rest
+    return e.select(_integer_move(e, rest, b), e.binary("add", rest, b), rest)
+
+
+def _integer_floor_divide(e: Emitter, a: str, b: str) -> str:
+    quotient, rest = _truncated(e, a, b)
+    if not e.scalar.is_signed:
+        return quotient
+    return e.select(_integer_move(e, rest, b), e.binary("sub", quotient, 1), quotient)
+
+
+def _power(e: Emitter, a: str, b: str) -> str:
+    return _libm("pow")(e, a, b) if e.scalar.is_float else _integer_power(e, a, b)
+
+
+def _integer_power(e: Emitter, a: str, b: str) -> str:
+    """Square and multiply; a negative exponent gives the truncated quotient (NumPy refuses it)."""
+    t = e.type
+    e.lines += [
+        "  br label %square",
+        "square:",
+        f"  %result = phi {t} [1, %entry], [%next_result, %square]",
+        f"  %base = phi {t} [{a}, %entry], [%next_base, %square]",
+        f"  %exponent = phi {t} [{b}, %entry], [%next_exponent, %square]",
+        f"  %low = and {t} %exponent, 1",
+        f"  %odd = icmp ne {t} %low, 0",
+        f"  %factor = select i1 %odd, {t} %base, {t} 1",
+        f"  %next_result = mul {t} %result, %factor",
+        f"  %next_base = mul {t} %base, %base",
+        f"  %next_exponent = lshr {t} %exponent, 1",
+        f"  %more = icmp ne {t} %next_exponent, 0",
+        "  br i1 %more, label %square, label %done",
+        "done:",
+    ]
+    if not e.scalar.is_signed:
+        return "%next_result"
+    unit = e.logic("or", e.compare("eq", a, 1), e.compare("eq", a, -1))
+    truncated = e.select(unit, "%next_result", 0)
+    return e.select(e.compare("slt", b, 0), truncated, "%next_result")
+
+
+def _gcd(e: Emitter, a: str, b: str) -> str:
+    """Run Euclid's algorithm on magnitudes."""
+    t = e.type
+    start_a, start_b = _absolute(e, a), _absolute(e, b)
+    e.lines += [
+        "  br label %head",
+        "head:",
+        f"  %u = phi {t} [{start_a}, %entry], [%v, %step]",
+        f"  %v = phi {t} [{start_b}, %entry], [%rest, %step]",
+        f"  %finished = icmp eq {t} %v, 0",
+        "  br i1 %finished, label %done, label %step",
+        "step:",
+        f"  %rest = urem {t} %u, %v",
+        "  br label %head",
+        "done:",
+    ]
+    return "%u"
+
+
+def _lcm(e: Emitter, a: str, b: str) -> str:
+    divisor = e.call("gcd", a, b)
+    safe = e.select(e.compare("eq", divisor, 0), 1, divisor)
+    magnitude_a, magnitude_b = _absolute(e, a), _absolute(e, b)
+    return e.binary("mul", e.binary("udiv", magnitude_a, safe), magnitude_b)
+
+
+def _shift(e: Emitter, instruction: str, a: str, b: str, beyond: str | float) -> str:
+    inside = e.compare("ult", b, e.scalar.bits)
+    return e.select(inside, e.binary(instruction, a, e.select(inside, b, 0)), beyond)
+
+
+def _left_shift(e: Emitter, a: str, b: str) -> str:
+    return _shift(e, "shl", a, b, 0)
+
+
+def _right_shift(e: Emitter, a: str, b: str) -> str:
+    if not e.scalar.is_signed:
+        return _shift(e, "lshr", a, b, 0)
+    return _shift(e, "ashr", a, b, e.select(e.compare("slt", a, 0), -1, 0))
+
+
+def _logaddexp(e: Emitter, a: str, b: str) -> str:
+    return _log_of_sum(e, a, b, math.log(2.0), "exp", 1.0)
+
+
+def _logaddexp2(e: Emitter, a: str, b: str) -> str:
+    return _log_of_sum(e, a, b, 1.0, "exp2", 1.0 / math.log(2.0))
+
+
+def _log_of_sum(e: Emitter, a: str, b: str, equal: float, exp: str, scale: float) -> str:
+    """Return max + log(1 + base**-|a - b|), where equal infinities have the difference 0."""
+    larger = e.select(e.compare("oge", a, b), a, b)
+    difference = e.neg(e.abs(e.sub(a, b)))
+    y = e.add(larger, e.mul(e.call("log1p", e.call(exp, difference)), scale))
+    return e.select(e.compare("oeq", a, b), e.add(a, equal), y)
+
+
+def _xlogy(e: Emitter, x: str, y: str) -> str:
+    return _zero_if_zero(e, x, y, e.call("log", y))
+
+
+def _xlog1py(e: Emitter, x: str, y: str) -> str:
+    return _zero_if_zero(e, x, y, e.call("log1p", y))
+
+
+def _zero_if_zero(e: Emitter, x: str, y: str, factor: str) -> str:
+    nothing = e.logic("and", e.compare("oeq", x, 0.0), e.compare("ord", y, y))
+    return e.select(nothing, 0.0, e.mul(x, factor))
+
+
+def _multiply_no_nan(e: Emitter, cotangent: str, partial: str) -> str:
+    return e.select(e.compare("oeq", cotangent, 0.0), 0.0, e.mul(cotangent, partial))
+
+
+def _ndtr(e: Emitter, x: str) -> str:
+    t = e.mul(x, math.sqrt(0.5))
+    return e.mul(e.call("erfc", e.neg(t)), 0.5)
+
+
+def _bits_below(e: Emitter, x: str, predicate: str) -> str:
+    infinity = e.constant(math.inf)
+    return e.emit(f"fcmp {predicate} {e.type} {e.abs(x)}, {infinity}")
+
+
+def _isnan(e: Emitter, x: str) -> str:
+    return e.compare("uno", x, x)
+
+
+def _isinf(e: Emitter, x: str) -> str:
+    return _bits_below(e, x, "oeq")
+
+
+def _isfinite(e: Emitter, x: str) -> str:
+    return _bits_below(e, x, "olt")
+
+
+def _signbit(e: Emitter, x: str) -> str:
+    return e.bits_compare("slt", e.to_bits(x), 0)
+
+
+def _zeta(e: Emitter, x: str, q: str) -> str:
+    """Hurwitz's zeta function by Euler and Maclaurin (as in Cephes' zeta, S. Moshier 1987)."""
+    power = _libm("pow")
+    minus_x = e.neg(x)
+    first = power(e, q, minus_x)
+    e.lines += [
+        "  br label %head",
+        "head:",
+        f"  %sum = phi double [{first}, %entry], [%next_sum, %head]",
+        "  %a = phi double [%q0, %entry], [%next_a, %head]".replace("%q0", q),
+        "  %i = phi i32 [0, %entry], [%next_i, %head]",
+        "  %next_i = add i32 %i, 1",
+        "  %next_a = fadd double %a, 0x3FF0000000000000",
+    ]
+    term = power(e, "%next_a", minus_x)
+    e.lines += [
+        f"  %next_sum = fadd double %sum, {term}",
+        "  %few = icmp ult i32 %next_i, 9",
+        f"  %small = fcmp ole double %next_a, {e.constant(9.0)}",
+        f"  %bounded = fcmp ogt double %next_a, {e.constant(-1e6)}",
+        "  %negative = and i1 %small, %bounded",
+        "  %more = or i1 %few, %negative",
+        "  br i1 %more, label %head, label %done",
+        "done:",
+    ]
+    total = e.add("%next_sum", e.div(e.mul(term, "%next_a"), e.sub(x, 1.0)))
+    total = e.sub(total, e.mul(term, 0.5))
+    factor, rising, inverse = x, term, e.div(1.0, "%next_a")
+    rising = e.mul(rising, inverse)
+    for j, coefficient in enumerate(_bernoulli_quotients()):
+        total = e.add(total, e.mul(e.mul(factor, rising), coefficient))
+        step = e.mul(e.add(x, 2.0 * j + 1.0), e.add(x, 2.0 * j + 2.0))
+        factor = e.mul(factor, step)
+        rising = e.mul(rising, e.mul(inverse, inverse))
+    total = e.select(e.compare("oeq", "%next_sum", math.inf), math.inf, total)
+    integral_x = e.compare("oeq", e.intrinsic("floor", x), x)
+    integral_q = e.compare("oeq", e.intrinsic("floor", q), q)
+    total = e.select(e.compare("ogt", q, 0.0), total, e.select(integral_x, total, math.nan))
+    pole = e.logic("and", e.compare("ole", q, 0.0), integral_q)
+    total = e.select(e.logic("or", pole, e.compare("oeq", x, 1.0)), math.inf, total)
+    return e.select(e.compare("ult", x, 1.0), math.nan, total)
+
+
+def _bernoulli_quotients() -> tuple[float, ...]:
+    """Return B(2j) / (2j)! for j = 1 to 12 = 2 (-1)**(j+1) zeta(2j) / (2 pi)**(2j)."""
+    bernoulli = (
+        (1, 6),
+        (-1, 30),
+        (1, 42),
+        (-1, 30),
+        (5, 66),
+        (-691, 2730),
+        (7, 6),
+        (-3617, 510),
+        (43867, 798),
+        (-174611, 330),
+        (854513, 138),
+        (-236364091, 2730),
+    )
+    return tuple(
+        numerator / (denominator * math.factorial(2 * j))
+        for j, (numerator, denominator) in enumerate(bernoulli, 1)
+    )
+
+
+def _polygamma(e: Emitter, n: str, x: str) -> str:
+    order = e.add(n, 1.0)
+    half = e.mul(order, 0.5)
+    even = e.compare("oeq", e.intrinsic("floor", half), half)
+    magnitude = e.mul(e.call("gamma", order), e.call("zeta", order, x))
+    value = e.select(even, magnitude, e.neg(magnitude))
+    return e.select(e.compare("oeq", n, 0.0), e.call("digamma", x), value)
+
+
+def _floats(arity: int, **formulas: Callable[..., str]) -> tuple[Function, ...]:
+    return tuple(Function(name, arity, "float", emit) for name, emit in formulas.items())
+
+
+def _kind(family: Family, arity: int, **formulas: Callable[..., str]) -> tuple[Function, ...]:
+    return tuple(Function(name, arity, family, emit) for name, emit in formulas.items())
+
+
+_ROWS = (
+    *_floats(
+        1,
+        exp=_widened(_own(approximations.exp, "exp")),
+        exp2=_widened(_own(approximations.exp2, "exp2")),
+        expm1=_widened(_own(approximations.expm1, "expm1")),
+        log=_widened(_own(approximations.log, "log")),
+        log1p=_widened(_own(approximations.log1p, "log1p")),
+        log2=_libm("log2"),
+        log10=_log10,
+        sin=_libm("sin"),
+        cos=_libm("cos"),
+        tan=_libm("tan"),
+        sinh=_widened(_sinh),
+        cosh=_widened(_cosh),
+        tanh=_widened(_own(approximations.tanh, "tanh")),
+        arcsin=_libm("asin"),
+        arccos=_libm("acos"),
+        arctan=_libm("atan"),
+        arcsinh=_libm("asinh"),
+        arccosh=_libm("acosh"),
+        arctanh=_libm("atanh"),
+        sqrt=_intrinsic("sqrt"),
+        cbrt=_libm("cbrt"),
+        expit=_widened(approximations.expit),
+        erf=_libm("erf"),
+        erfc=_libm("erfc"),
+        ndtr=_widened(_ndtr),
+        gammaln=_libm("lgamma"),
+        gamma=_libm("tgamma"),
+        digamma=_widened(_scipy("__pyx_fuse_1psi")),
+        psi=_widened(_scipy("__pyx_fuse_1psi")),
+        log_ndtr=_widened(_scipy("__pyx_fuse_1log_ndtr")),
+        erfinv=_widened(_scipy("__pyx_fuse_1erfinv")),
+        erfcinv=_widened(_scipy("erfcinv")),
+        ndtri=_widened(_scipy("ndtri")),
+        floor=_intrinsic("floor"),
+        ceil=_intrinsic("ceil"),
+        trunc=_intrinsic("trunc"),
+        rint=_intrinsic("rint"),
+    ),
+    *_floats(
+        2,
+        arctan2=_libm("atan2"),
+        hypot=_libm("hypot"),
+        logaddexp=_widened(_logaddexp),
+        logaddexp2=_widened(_logaddexp2),
+        copysign=_intrinsic("copysign"),
+        nextafter=_libm("nextafter"),
+        heaviside=_heaviside,
+        multiply_no_nan=_multiply_no_nan,
+        xlogy=_widened(_xlogy),
+        xlog1py=_widened(_xlog1py),
+        zeta=_widened(_zeta),
+        polygamma=_widened(_polygamma),
+    ),
+    *_kind("number", 1, absolute=_absolute, sign=_sign),
+    *_kind(
+        "number",
+        2,
+        maximum=_maximum,
+        minimum=_minimum,
+        fmax=_fmax,
+        fmin=_fmin,
+        fmod=_fmod,
+        remainder=_remainder,
+        floor_divide=_floor_divide,
+        power=_power,
+    ),
+    *_kind("integer", 2, gcd=_gcd, lcm=_lcm, left_shift=_left_shift, right_shift=_right_shift),
+    *_kind("predicate", 1, isnan=_isnan, isinf=_isinf, isfinite=_isfinite, signbit=_signbit),
+)
+FUNCTIONS = {function.name: function for function in _ROWS}
+_DECLARATION = re.compile(r'^declare [^@\n]*@"?adgraph\.(\w+)\.(\w+)"?\(.*$', re.MULTILINE)
+
+_DECLARED_NAME = re.compile(r'^declare [^@\n]*@"?([^"(\s]+)"?\(', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The IR of one function, what it declares, and which other functions it calls."""
+
+    text: str
+    declarations: frozenset[str]
+    calls: frozenset[tuple[str, str]]
+
+
+@functools.cache
+def define(name: str, code: str) -> Definition:
+    """Return the IR of one function for one dtype code."""
+    function = FUNCTIONS[name]
+    scalar = SCALARS[code]
+    e = Emitter(scalar)
+    operands = [f"%x{i}" for i in range(function.arity)]
+    value = function.emit(e, *operands)
+    result = SCALARS["b1"] if function.family == "predicate" else scalar
+    text = "\n".join(
+        (
+            _header(function, scalar, result) + " alwaysinline memory(none) nounwind willreturn {",
+            "entry:",
+            *e.lines,
+            f"  ret {result.llvm} {value}",
+            "}",
+        )
+    )
+    return Definition(text, frozenset(e.declarations), frozenset(e.calls))
+
+
+def _header(function: Function, scalar: Scalar, result: Scalar) -> str:
+    parameters = ", ".join(f"{scalar.llvm} %x{i}" for i in range(function.arity))
+    name = symbol(function.name, scalar.code)
+    return f'define internal {result.llvm} @"{name}"({parameters})'
+
+
+def link(text: str) -> str:
+    """Replace a module's declarations of vmath functions by their definitions."""
+    wanted = {(name, code) for name, code in _DECLARATION.findall(text)}
+    if not wanted:
+        return text
+    definitions = _closure(wanted)
+    declared = sorted(set().union(*(definition.declarations for definition in definitions)))
+    present = set(_DECLARED_NAME.findall(text))
+    kept = [line for line in declared if not present.intersection(_DECLARED_NAME.findall(line))]
+    parts = [_DECLARATION.sub("", text), *kept, *(d.text for d in definitions), _keep(kept)]
+    return "\n".join(parts) + "\n"
+
+
+def _closure(wanted: set[tuple[str, str]]) -> list[Definition]:
+    found: dict[tuple[str, str], Definition] = {}
+    pending = sorted(wanted)
+    while pending:
+        key = pending.pop()
+        if key not in found:
+            found[key] = define(*key)
+            pending.extend(sorted(found[key].calls))
+    return [found[key] for key in sorted(found)]
+
+
+def _keep(declarations: list[str]) -> str:
+    """Keep the vector functions alive until the loop vectorizer looks for them."""
+    names = [name for line in declarations for name in re.findall(r"@(_ZGV\w+)", line)]
+    if not names:
+        return ""
+    pointers = ", ".join(f"ptr @{name}" for name in names)
+    kind = f"[{len(names)} x ptr]"
+    section = 'section "llvm.metadata"'
+    return f"@llvm.compiler.used = appending global {kind} [{pointers}], {section}"
+
+
+@functools.cache
+def source_hash() -> str:
+    """Return a digest of the source of all formulas, for cache keys."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for name in ("vmath.py", "approximations.py", "emitter.py", "frontend.py", "native.py"):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,64 @@
+"""Literal arrays and conversions between dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adgraph.ir.op import Kind, Op, register
+from adgraph.ir.types import ArrayType, Constant, Dtype, type_of_array
+from adgraph.ops.kinds import elementwise_function
+
+constant = register(
+    Op(
+        name="const",
+        kind=Kind.CONSTANT,
+        evaluate=lambda *, value: value.array,
+        infer=lambda *, value: type_of_array(value.array),
+        differentiable=False,
+    )
+)
+
+
+def literal(node_value: Constant) -> Any:
+    """Return the Python number of a one-element constant."""
+    return node_value.array.item()
+
+
+def _convert(x: Any, *, dtype: Dtype) -> Any:
+    return np.asarray(x).astype(dtype)
+
+
+def _convert_vjp(ct: Any, y: Any, x: Any, *, dtype: Dtype) -> tuple[Any]:
+    return (ct.astype(x.dtype),)
+
+
+def _convert_jvp(tangents: tuple[Any], y: Any, x: Any, *, dtype: Dtype) -> Any:
+    return tangents[0].astype(dtype) if np.dtype(dtype).kind in "fc" else None
+
+
+convert = elementwise_function(
+    "convert",
+    _convert,
+    lambda source, *, dtype: dtype,
+    None,
+    "cast({0})",
+    jvp=_convert_jvp,
+    vjp=_convert_vjp,
+)
+
+
+def _stop_type(source: Dtype) -> Dtype:
+    return source
+
+
+# The derivative of stop_gradient is zero by definition, whatever its value.
+stop_gradient = elementwise_function(
+    "stop_gradient", lambda x: np.array(x), _stop_type, None, "{0}"
+)
+
+
+def type_of_constant(value: Any) -> ArrayType:
+    """Return the type of the constant made from `value`."""
+    return type_of_array(np.asarray(value))

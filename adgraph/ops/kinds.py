@@ -1,0 +1,251 @@
+"""Constructors of ops: each supplies what follows from what the op is.
+
+`elementwise` needs partials, `linear` a transpose, `bilinear` two; both derivative modes, batching
+and cost follow. `reduction` and `movement` only fill in the common facets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import DtypeError, ShapeError, message
+from adgraph.ir.code import Code, Expression
+from adgraph.ir.op import Kind, Op, register, type_of
+from adgraph.ir.types import ArrayType
+
+Partials = Callable[..., tuple[Any, ...]]
+
+
+def add_tangents(a: Any, b: Any) -> Any:
+    """Add two tangents or cotangents of which `None` is zero."""
+    if a is None:
+        return b
+    return a if b is None else a + b
+
+
+def broadcast_shape(name: str, types: tuple[ArrayType, ...]) -> tuple[int, ...]:
+    """Return the common shape of elementwise operands, or raise an error that names them."""
+    try:
+        return np.broadcast_shapes(*(t.shape for t in types))
+    except ValueError:
+        shapes = " and ".join(str(t.shape) for t in types)
+        raise ShapeError(
+            message(
+                f"{name}: operands of shapes {shapes} do not broadcast together",
+                "axes are aligned from the last one; two extents must be equal or one of them 1",
+                "insert an axis with x[:, None], or reshape one operand",
+            )
+        ) from None
+
+
+def no_partials(y: Any, *args: Any) -> tuple[None, ...]:
+    """The partials of a function that is constant almost everywhere."""
+    return (None,) * len(args)
+
+
+def elementwise(
+    ufunc: np.ufunc,
+    partials: Partials | None,
+    text: str,
+    *,
+    name: str | None = None,
+    weight: float = 1.0,
+    singular: bool = False,
+    masks: bool = False,
+    jvp: Callable[..., Any] | None = None,
+    vjp: Callable[..., tuple[Any, ...]] | None = None,
+) -> Op:
+    """Register a ufunc as an elementwise op.
+
+    Operands have the dtypes of one of the ufunc's loops: the tracer converts before. `partials`
+    is None for a function that is constant almost everywhere, or when `jvp` and `vjp` are given.
+    """
+    label = name or ufunc.__name__
+    return elementwise_function(
+        label,
+        ufunc,
+        lambda *dtypes: _result_dtype(ufunc, label, dtypes),
+        partials,
+        text,
+        numpy=ufunc,
+        weight=weight,
+        singular=singular,
+        masks=masks,
+        jvp=jvp,
+        vjp=vjp,
+    )
+
+
+def elementwise_function(
+    name: str,
+    evaluate: Callable[..., Any],
+    dtype: Callable[..., Any],
+    partials: Partials | None,
+    text: str,
+    *,
+    numpy: Callable[..., Any] | None = None,
+    weight: float = 1.0,
+    singular: bool = False,
+    masks: bool = False,
+    jvp: Callable[..., Any] | None = None,
+    vjp: Callable[..., tuple[Any, ...]] | None = None,
+) -> Op:
+    """Register an elementwise op that is no ufunc; `dtype` maps operand dtypes to the result's."""
+
+    def infer(*types: ArrayType, **attrs: Any) -> ArrayType:
+        result = dtype(*(t.dtype for t in types), **attrs)
+        return ArrayType(np.dtype(result), broadcast_shape(name, types))
+
+    def batch(args: tuple[Any, ...], batched: tuple[bool, ...], **attrs: Any) -> Any:
+        ranks = [type_of(a).ndim - b for a, b in zip(args, batched, strict=True)]
+        aligned = (_align(a, max(ranks)) if b else a for a, b in zip(args, batched, strict=True))
+        return op(*aligned, **attrs)
+
+    op = register(
+        Op(
+            name=name,
+            kind=Kind.ELEMENTWISE,
+            evaluate=evaluate,
+            infer=infer,
+            partials=None if jvp else partials or no_partials,
+            jvp=jvp,
+            vjp=vjp,
+            batch=batch,
+            flops=lambda *types, **attrs: weight * math.prod(_shape(types)),
+            code=Expression(text, weight),
+            numpy=numpy,
+            singular=singular,
+            masks=masks,
+            differentiable=partials is not None or jvp is not None,
+        )
+    )
+    return op
+
+
+def _shape(types: tuple[ArrayType, ...]) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(t.shape for t in types))
+
+
+def _result_dtype(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> Any:
+    resolved = resolve_dtypes(ufunc, name, operands)
+    if resolved[: len(operands)] != operands:
+        listed = ", ".join(map(str, operands))
+        raise DtypeError(f"{name} has no loop for operands of dtypes {listed}; convert them first")
+    return resolved[-1]
+
+
+def resolve_dtypes(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the dtypes of the operands and results of the loop NumPy takes.
+
+    An operand is a dtype, or one of the types `int`, `float`, `complex` for a Python scalar.
+    """
+    try:
+        return ufunc.resolve_dtypes((*operands, *(None,) * ufunc.nout))
+    except TypeError:
+        listed = ", ".join(getattr(d, "name", None) or d.__name__ for d in operands)
+        raise DtypeError(
+            message(
+                f"{name} is not defined for operands of dtypes {listed}",
+                "NumPy has no loop for them",
+                "convert with x.astype(...)",
+            )
+        ) from None
+
+
+def _align(x: Any, rank: int) -> Any:
+    """Insert axes of extent one behind the batch axis, up to `rank` axes after it."""
+    first, *rest = type_of(x).shape
+    return np.reshape(x, (first, *(1,) * (rank - len(rest)), *rest))
+
+
+def linear(
+    name: str,
+    kind: Kind,
+    evaluate: Callable[..., Any],
+    infer: Callable[..., ArrayType],
+    transpose: Callable[..., Any],
+    *,
+    batch: Callable[..., Mapping[str, Any]],
+    code: Code | None = None,
+    flops: Callable[..., float] | None = None,
+    masks: bool = False,
+) -> Op:
+    """Register an op that is linear in its first operand; the others (indices) are not varied.
+
+    `transpose(ct, x_type, *others, **attrs)` applies the transpose; `batch(n, **attrs)` gives the
+    attributes for an operand with a batch axis of n in front.
+    """
+
+    def jvp(tangents: tuple[Any, ...], y: Any, x: Any, *others: Any, **attrs: Any) -> Any:
+        return None if tangents[0] is None else op(tangents[0], *others, **attrs)
+
+    def vjp(ct: Any, y: Any, x: Any, *others: Any, **attrs: Any) -> tuple[Any, ...]:
+        return (transpose(ct, type_of(x), *others, **attrs), *(None for _ in others))
+
+    def batched(args: tuple[Any, ...], flags: tuple[bool, ...], **attrs: Any) -> Any:
+        return op(args[0], *args[1:], **batch(type_of(args[0]).shape[0], **attrs))
+
+    op = register(
+        Op(
+            name=name,
+            kind=kind,
+            evaluate=evaluate,
+            infer=infer,
+            jvp=jvp,
+            vjp=vjp,
+            batch=batched,
+            flops=flops or _no_flops,
+            code=code,
+            masks=masks,
+        )
+    )
+    return op
+
+
+def bilinear(
+    name: str,
+    kind: Kind,
+    evaluate: Callable[..., Any],
+    infer: Callable[..., ArrayType],
+    left: Callable[..., Any],
+    right: Callable[..., Any],
+    *,
+    batch: Callable[..., Any],
+    code: Code | None = None,
+    flops: Callable[..., float],
+) -> Op:
+    """Register an op linear in each of two operands.
+
+    `left(ct, a, b, **attrs)` and `right(ct, a, b, **attrs)` give their cotangents.
+    """
+
+    def jvp(tangents: tuple[Any, Any], y: Any, a: Any, b: Any, **attrs: Any) -> Any:
+        da, db = tangents
+        first = None if da is None else op(da, b, **attrs)
+        return add_tangents(first, None if db is None else op(a, db, **attrs))
+
+    def vjp(ct: Any, y: Any, a: Any, b: Any, **attrs: Any) -> tuple[Any, Any]:
+        return left(ct, a, b, **attrs), right(ct, a, b, **attrs)
+
+    op = register(
+        Op(
+            name=name,
+            kind=kind,
+            evaluate=evaluate,
+            infer=infer,
+            jvp=jvp,
+            vjp=vjp,
+            batch=batch,
+            flops=flops,
+            code=code,
+        )
+    )
+    return op
+
+
+def _no_flops(*types: ArrayType, **attrs: Any) -> float:
+    return 0.0

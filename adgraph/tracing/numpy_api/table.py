@@ -1,0 +1,157 @@
+"""The table from NumPy callables to what records them, and the four entries of `Dispatch`.
+
+`implements(np.sum)` enters a function for one NumPy function; `method` for one of ndarray. Ufuncs
+need no entry: their op's row names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import TracingError, message
+from adgraph.ir.op import OPS, Op
+from adgraph.tracing.tracer import DISPATCH, Tracer, apply_ufunc, write
+
+Function = Callable[..., Any]
+
+FUNCTIONS: dict[Function, Function] = {}
+METHODS: dict[str, Function] = {}
+UFUNC_METHODS: dict[tuple[np.ufunc, str], Function] = {}
+
+
+def implements(*callables: Function) -> Callable[[Function], Function]:
+    """Enter the decorated function for NumPy functions."""
+
+    def enter(function: Function) -> Function:
+        FUNCTIONS.update(dict.fromkeys(callables, function))
+        return function
+
+    return enter
+
+
+def method(*names: str) -> Callable[[Function], Function]:
+    """Enter the decorated function for methods of ndarray; the array is its first argument."""
+
+    def enter(function: Function) -> Function:
+        METHODS.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+def ufunc_method(ufunc: np.ufunc, name: str) -> Callable[[Function], Function]:
+    """Enter the decorated function for a method of a ufunc, such as `np.add.reduce`."""
+
+    def enter(function: Function) -> Function:
+        UFUNC_METHODS[ufunc, name] = function
+        return function
+
+    return enter
+
+
+def _ops_of_ufuncs() -> dict[Any, Op]:
+    return {op.numpy: op for op in OPS.values() if isinstance(op.numpy, np.ufunc)}
+
+
+_ufuncs: dict[Any, Op] = {}
+
+
+def op_of_ufunc(ufunc: np.ufunc) -> Op | None:
+    """Return the op of a ufunc."""
+    if ufunc not in _ufuncs:
+        _ufuncs.update(_ops_of_ufuncs())
+    return _ufuncs.get(ufunc)
+
+
+def dispatch_ufunc(
+    ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Record a call of a ufunc or of one of its methods."""
+    if how != "__call__":
+        if (ufunc, how) not in UFUNC_METHODS:
+            raise _unknown(f"np.{ufunc.__name__}.{how}")
+        return UFUNC_METHODS[ufunc, how](*args, **kwargs)
+    options = dict(kwargs)
+    out = options.pop("out", None)
+    mask = options.pop("where", True)
+    dtype = options.pop("dtype", None)
+    options = {k: v for k, v in options.items() if not _is_default(k, v)}
+    if options:
+        raise TracingError(
+            message(
+                f"np.{ufunc.__name__} was called with {', '.join(options)}",
+                "a traced ufunc accepts out=, where= and dtype= only",
+            )
+        )
+    if dtype is not None:
+        args = tuple(x.astype(dtype) if isinstance(x, Tracer) else np.asarray(x, dtype) for x in args)
+    result = _call_ufunc(ufunc, args)
+    return _into(result, out, mask, ufunc)
+
+
+def _is_default(key: str, value: Any) -> bool:
+    defaults = {"casting": "same_kind", "order": "K", "subok": True}
+    return key in defaults and defaults[key] == value
+
+
+def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
+    args = tuple(FUNCTIONS[np.asarray](x) if isinstance(x, (list, tuple)) else x for x in args)
+    if ufunc in FUNCTIONS:
+        return FUNCTIONS[ufunc](*args)
+    op = op_of_ufunc(ufunc)
+    if op is None:
+        raise _unknown(f"the ufunc {ufunc.__name__}")
+    return apply_ufunc(op, args)
+
+
+def _into(result: Any, out: Any, mask: Any, ufunc: np.ufunc) -> Any:
+    """Store a result as `out=` and `where=` ask."""
+    target = out[0] if isinstance(out, tuple) else out
+    if target is None:
+        if mask is not True:
+            raise TracingError(
+                message(
+                    f"np.{ufunc.__name__} was called with where= and without out=",
+                    "NumPy leaves the unselected elements undefined",
+                    "pass out=, or use np.where(condition, f(x), default)",
+                )
+            )
+        return result
+    if not isinstance(target, Tracer):
+        raise TracingError(
+            message(
+                f"np.{ufunc.__name__} would write traced values into a plain NumPy array",
+                "the array was made outside the trace and cannot hold traced values",
+                "make it inside the traced function (np.zeros, np.empty_like, ...), or copy it "
+                "there: a = np.array(a)",
+            )
+        )
+    write(target, result if mask is True else np.where(mask, result, target))  # type: ignore[call-overload]
+    return target
+
+
+def dispatch_function(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Record a call of a NumPy function."""
+    if function not in FUNCTIONS:
+        module = getattr(function, "__module__", "numpy") or "numpy"
+        raise _unknown(f"{module.replace('numpy', 'np')}.{function.__name__}")
+    return FUNCTIONS[function](*args, **kwargs)
+
+
+def _unknown(name: str) -> TracingError:
+    return TracingError(
+        message(
+            f"{name} is not supported on traced arrays",
+            "adgraph knows no derivative program for it",
+            "write it with supported functions (docs/adding_an_op.md shows how to add one), or "
+            "call it outside the traced function",
+        )
+    )
+
+
+DISPATCH.ufunc = dispatch_ufunc
+DISPATCH.function = dispatch_function
+DISPATCH.method = METHODS.get

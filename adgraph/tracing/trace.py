@@ -1,0 +1,159 @@
+"""Trace a Python function into a graph.
+
+`trace_function(f, args, kwargs)` takes tracers, arrays or `ArrayType`s at the leaves of its
+arguments and returns a `Trace`: the graph, the structure of the results, and which arguments the
+function has written. Whatever is no number or array is static.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import DtypeError, TracingError, message
+from adgraph.ir.graph import Graph, Value
+from adgraph.ir.op import type_of
+from adgraph.ir.types import ArrayType
+from adgraph.tracing.hooks import rewritten
+from adgraph.tracing.tracer import (
+    SUPPORTED_KINDS,
+    PythonNumber,
+    Tracer,
+    as_tracer,
+    building,
+    read,
+    tracer,
+    weak_type,
+)
+from adgraph.tracing.tree import Structure, flatten, unflatten
+
+
+@dataclass(frozen=True, slots=True)
+class Abstract:
+    """What a trace knows of an argument: its type, and whether it is a Python number."""
+
+    type: ArrayType
+    weak: PythonNumber | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """An argument that is part of the program: it compares by value."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced function.
+
+    The graph's inputs are the leaves, then captured outer values; its outputs are the leaves of the
+    result, then the final values of the written arguments (numbered in `written`).
+    """
+
+    graph: Graph
+    result: Structure
+    weak: tuple[PythonNumber | None, ...]
+    written: tuple[int, ...]
+    captured: tuple[Value, ...]
+
+
+def is_array(x: Any) -> bool:
+    """Tell whether a leaf is traced, rather than static."""
+    if isinstance(x, (Tracer, np.ndarray, np.generic)):
+        return True
+    return type(x) in (int, float, complex)
+
+
+def abstract(x: Any, name: str = "an argument") -> Abstract | Static:
+    """Describe a leaf of the arguments."""
+    if isinstance(x, (Abstract, Static)):
+        return x
+    if isinstance(x, ArrayType):
+        return Abstract(x)
+    if not is_array(x):
+        return _static(x, name)
+    type = type_of(x)
+    if type.dtype.kind not in SUPPORTED_KINDS:
+        raise DtypeError(
+            message(
+                f"{name} is an array of dtype {type.dtype} and shape {type.shape}",
+                "supported are bool, integers, float32, float64 and complex numbers; a ragged "
+                "list of lists has no numeric dtype",
+                "convert it with np.asarray(x, dtype=float), or pad ragged rows",
+            )
+        )
+    if type.dtype.kind in "fc" and type.dtype.char not in "fdFD":
+        raise DtypeError(
+            message(
+                f"{name} is an array of dtype {type.dtype}",
+                "there are kernels for float32, float64, complex64 and complex128",
+                "convert it with x.astype(np.float64)",
+            )
+        )
+    return Abstract(type, weak_type(x))
+
+
+def _static(x: Any, name: str) -> Static:
+    try:
+        hash(x)
+    except TypeError:
+        raise TracingError(
+            message(
+                f"{name} is a {type(x).__name__}, which is neither an array nor hashable",
+                "an argument that is no array is a static part of the program, and programs are "
+                "kept by the values of their static arguments",
+                "pass arrays, numbers, or hashable values such as strings and tuples",
+            )
+        ) from None
+    return Static(x)
+
+
+def trace_function(
+    function: Callable[..., Any],
+    structure: Structure,
+    leaves: Sequence[Abstract | Static],
+    names: Sequence[str] = (),
+    *,
+    nested: bool = False,
+) -> Trace:
+    """Record a function. `structure` holds `(args, kwargs)`."""
+    with building(nested=nested) as builder:
+        arguments: list[Any] = []
+        tracers: list[Tracer] = []
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, Static):
+                arguments.append(leaf.value)
+                continue
+            name = names[i] if i < len(names) else None
+            tracers.append(tracer(builder.input(leaf.type, name), leaf.weak))
+            arguments.append(tracers[-1])
+        entry = [t.cell.value for t in tracers]
+        args, kwargs = unflatten(structure, arguments)
+        returned = rewritten(function)(*args, **kwargs)
+        results, result = flatten(returned)
+        outputs = [_output(x) for x in results]
+        written = tuple(i for i, t in enumerate(tracers) if t.cell.value is not entry[i])
+        values = [read(x) for x in (*outputs, *(tracers[i] for i in written))]
+        graph = builder.build(values, getattr(function, "__name__", "main"))
+    weak = tuple(x.weak for x in outputs)
+    return Trace(graph, result, weak, written, tuple(builder.captures))
+
+
+def _output(x: Any) -> Tracer:
+    if isinstance(x, Tracer):
+        return x
+    if not is_array(x) and type(x) is not bool:
+        raise TracingError(
+            message(
+                f"the traced function returned a {type(x).__name__}",
+                "a program returns arrays and numbers, in tuples, lists, dicts, namedtuples or "
+                "dataclasses",
+            )
+        )
+    result = as_tracer(x)
+    result.weak = weak_type(x)
+    return result

@@ -1,0 +1,625 @@
+"""Tracers: stand-ins for arrays that record what is done to them.
+
+A `Cell` holds one array's current value. A `Tracer` is a handle: a cell and a path of view steps.
+Reading applies the path, writing puts the piece back through it, so views alias as in NumPy. The
+stack of builders (one per program under construction, per thread) says where nodes go. Begin with
+`Tracer.apply`, then `read` and `write`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import DtypeError, ShapeError, TracingError, message, user_location
+from adgraph.ir.builder import Builder
+from adgraph.ir.graph import Origin, Value
+from adgraph.ir.op import Kind, Op, Traced
+from adgraph.ir.types import ArrayType, Constant, dtype_code
+from adgraph.ops.constant import constant, convert
+from adgraph.ops.kinds import resolve_dtypes
+from adgraph.tracing.views import View, composed, step_type, writable
+
+PythonNumber = type[bool] | type[int] | type[float] | type[complex]
+WEAK: dict[str, PythonNumber] = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+SUPPORTED_KINDS = "biufc"
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.builders: list[Builder] = []
+
+
+_stack = _Stack()
+
+
+def current() -> Builder:
+    """Return the builder of the innermost trace of this thread."""
+    if not _stack.builders:
+        raise TracingError(
+            message(
+                "a traced value was used after its trace had ended",
+                "it stands for an array only while the decorated function is being traced",
+                "return it from the traced function instead of keeping it in a global, an "
+                "attribute or a list",
+            )
+        )
+    return _stack.builders[-1]
+
+
+def tracing() -> bool:
+    """Tell whether a trace is under way in this thread."""
+    return bool(_stack.builders)
+
+
+@contextmanager
+def building(*, nested: bool = False) -> Iterator[Builder]:
+    """Record into a new builder; a nested one may capture values of those around it."""
+    parent = _stack.builders[-1] if nested and _stack.builders else None
+    builder = Builder(parent)
+    builder.scope = parent.scope if parent else None
+    _stack.builders.append(builder)
+    try:
+        yield builder
+    finally:
+        _stack.builders.pop()
+
+
+class Cell:
+    """The current value of one array."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+class Tracer(Traced):
+    """An array, or a view of one, in a program under construction.
+
+    `weak` is the Python type of a traced Python number: it takes its partner's dtype (NEP 50).
+    """
+
+    __slots__ = ("_type", "cell", "path", "weak")
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self, cell: Cell, path: tuple[View, ...] = (), weak: PythonNumber | None = None
+    ) -> None:
+        self.cell = cell
+        self.path = path
+        self.weak = weak
+        self._type = cell.value.type
+        for step in path:
+            self._type = step_type(step, self._type)
+
+    # --- what an array tells of itself ------------------------------------------------------
+
+    @property
+    def type(self) -> ArrayType:
+        return self._type
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents of the axes."""
+        return self._type.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype."""
+        return self._type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._type.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._type.size
+
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes of the elements."""
+        return self._type.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        """The number of bytes of one element."""
+        return self._type.dtype.itemsize
+
+    @property
+    def T(self) -> Any:
+        """The transpose."""
+        return np.transpose(self)  # type: ignore[call-overload]
+
+    @property
+    def mT(self) -> Any:
+        """The transpose of the last two axes."""
+        return np.matrix_transpose(self)  # type: ignore[call-overload]
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return self if self.dtype.kind != "c" else np.real(self)  # type: ignore[call-overload]
+
+    def __repr__(self) -> str:
+        weak = f", weak {self.weak.__name__}" if self.weak else ""
+        return f"Tracer({self._type}{weak})"
+
+    # --- recording --------------------------------------------------------------------------
+
+    def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+        if op.kind is Kind.VIEW and args[0] is self:
+            return apply_view(self, op, attrs)
+        return emit(op, args, attrs)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
+        return DISPATCH.ufunc(ufunc, method, args, kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        return DISPATCH.function(function, args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise TracingError(
+            message(
+                f"a traced array {self._type} was converted to a plain NumPy array",
+                "while tracing there are no numbers yet, only a program that will compute them",
+                "use functions of np that take the traced array itself; np.array([...]), "
+                "np.asarray(x) and math.* work where the source of the function can be read",
+            )
+        )
+
+    # --- Python's conversions: refused unless the value is known -------------------------------
+
+    def __bool__(self) -> bool:
+        known = known_value(self)
+        if known is not None:
+            return bool(known)
+        raise TracingError(
+            message(
+                f"the truth value of a traced array {self._type} is not known while tracing",
+                "a Python if, while, and, or, not, assert needs a number now; the graph has none",
+                "select elementwise with np.where(condition, a, b), or mark the argument that "
+                "decides as static: @trace(static_argnames=...)",
+            )
+        )
+
+    def __index__(self) -> int:
+        known = known_value(self)
+        if known is not None and self.dtype.kind in "iu":
+            return operator.index(known.item())
+        raise TracingError(
+            message(
+                f"a traced value {self._type} was used where Python needs an integer now",
+                "sizes, range() and positions in lists must be known while tracing",
+                "mark the argument as static: @trace(static_argnames=...); an array may be "
+                "indexed by traced integers: x[i]",
+            )
+        )
+
+    def __format__(self, spec: str) -> str:
+        known = known_value(self)
+        return format(known.item(), spec) if known is not None and self.size == 1 else repr(self)
+
+    # --- operators ----------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        return operate(np.add, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return operate(np.add, other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return operate(np.subtract, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return operate(np.subtract, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return operate(np.multiply, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return operate(np.multiply, other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return operate(np.true_divide, self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return operate(np.true_divide, other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return operate(np.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return operate(np.floor_divide, other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return operate(np.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return operate(np.remainder, other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return operate(np.power, self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return operate(np.power, other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return np.matmul(self, other)  # type: ignore[call-overload]
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return np.matmul(other, self)  # type: ignore[call-overload]
+
+    def __and__(self, other: Any) -> Any:
+        return operate(np.bitwise_and, self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return operate(np.bitwise_and, other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return operate(np.bitwise_or, self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return operate(np.bitwise_or, other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return operate(np.bitwise_xor, self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return operate(np.bitwise_xor, other, self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return operate(np.left_shift, self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return operate(np.left_shift, other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return operate(np.right_shift, self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return operate(np.right_shift, other, self)
+
+    def __neg__(self) -> Any:
+        return operate(np.negative, self)
+
+    def __pos__(self) -> Any:
+        return operate(np.positive, self)
+
+    def __abs__(self) -> Any:
+        return operate(np.absolute, self)
+
+    def __invert__(self) -> Any:
+        return operate(np.invert, self)
+
+    def __lt__(self, other: Any) -> Any:
+        return operate(np.less, self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return operate(np.less_equal, self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return operate(np.greater, self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return operate(np.greater_equal, self, other)
+
+    def __eq__(self, other: Any) -> Any:
+        return False if other is None else operate(np.equal, self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return True if other is None else operate(np.not_equal, self, other)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __iadd__(self, other: Any) -> Any:
+        return operate_in_place(np.add, self, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return operate_in_place(np.subtract, self, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return operate_in_place(np.multiply, self, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return operate_in_place(np.true_divide, self, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return operate_in_place(np.floor_divide, self, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return operate_in_place(np.remainder, self, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return operate_in_place(np.power, self, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return operate_in_place(np.bitwise_and, self, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return operate_in_place(np.bitwise_or, self, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return operate_in_place(np.bitwise_xor, self, other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        write(self, self @ other)
+        return self
+
+    # --- methods of ndarray ---------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        method = DISPATCH.method(name)
+        if method is None:
+            raise AttributeError(
+                message(
+                    f"a traced array has no attribute {name!r}",
+                    "only what can become part of a graph is offered",
+                    "use the function of np with the same purpose",
+                )
+            )
+        return lambda *args, **kwargs: method(self, *args, **kwargs)
+
+
+class ArrayTracer(Tracer):
+    """A tracer with at least one axis. NumPy treats an object with `__len__` as a sequence, so a
+    scalar must not have these methods."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(self.shape[0]))
+
+    def __getitem__(self, key: Any) -> Any:
+        return DISPATCH.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        DISPATCH.setitem(self, key, value)
+
+
+class ScalarTracer(Tracer):
+    """A tracer without axes: a NumPy scalar or a Python number."""
+
+    __slots__ = ()
+
+
+class Dispatch:
+    """What a tracer needs of the NumPy interface above it; `numpy_api` fills it in."""
+
+    ufunc: Callable[..., Any]
+    function: Callable[..., Any]
+    method: Callable[[str], Callable[..., Any] | None]
+    getitem: Callable[[Any, Any], Any]
+    setitem: Callable[[Any, Any, Any], None]
+
+
+DISPATCH = Dispatch()
+
+
+def tracer(value: Value, weak: PythonNumber | None = None) -> Tracer:
+    """Wrap a value of the current program as a new array."""
+    return _handle(Cell(value), (), weak)
+
+
+def _handle(cell: Cell, path: tuple[View, ...], weak: PythonNumber | None = None) -> Tracer:
+    handle = ArrayTracer(cell, path, weak)
+    return handle if handle.shape else ScalarTracer(cell, path, weak)
+
+
+# --- reading and writing ------------------------------------------------------------------------
+
+
+def read(handle: Tracer) -> Value:
+    """Return the current value of a handle in the current program."""
+    builder = current()
+    value = handle.cell.value
+    if not builder.owns(value):
+        raise TracingError(
+            message(
+                f"a traced array {handle.type} of another trace was used",
+                "a traced value stands for an array only in the trace that made it",
+                "pass it as an argument, and return what is needed later",
+            )
+        )
+    for step in handle.path:
+        (value,) = builder.emit(step.op, (value,), step.attrs, origin())
+    return builder.capture(value)
+
+
+def write(handle: Tracer, value: Any) -> None:
+    """Replace the elements a handle refers to; every view of the same array sees it."""
+    new = read(as_tracer(value, handle.type.dtype))
+    if new.type.shape != handle.shape:
+        try:
+            stretched = np.broadcast_to(tracer(new), handle.shape)  # type: ignore[call-overload]
+        except ShapeError:
+            raise ShapeError(
+                message(
+                    f"cannot assign an array of shape {new.type.shape} to one of shape "
+                    f"{handle.shape}",
+                    "the value must broadcast to the selected part",
+                )
+            ) from None
+        new = read(stretched)
+    base = current().capture(handle.cell.value)
+    handle.cell.value = _put(base, handle.path, new)
+
+
+def _put(base: Value, path: tuple[View, ...], new: Value) -> Value:
+    if not path:
+        return new
+    first, *rest = path
+    builder = current()
+    if rest:
+        (piece,) = builder.emit(first.op, (base,), first.attrs, origin())
+        new = _put(piece, tuple(rest), new)
+    op, attrs, operands = first.inverse(base, new)
+    (result,) = builder.emit(op, operands, attrs, origin())
+    return result
+
+
+def apply_view(handle: Tracer, op: Op, attrs: Mapping[str, Any]) -> Tracer:
+    """Extend the path of a handle by a view step; a scalar or a copy is read at once."""
+    step = View(op, dict(attrs))
+    path = composed(handle.path, step)
+    result = _handle(handle.cell, path)
+    if result.shape and writable(handle.cell.value.type, path):
+        return result
+    with_values = emit(op, (handle,), attrs)
+    return with_values  # type: ignore[no-any-return]
+
+
+def emit(op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+    """Record an op applied to tracers and arrays of the right dtypes."""
+    values = tuple(read(as_tracer(a)) for a in args)
+    folded = _fold(op, values, attrs)
+    results = folded or current().emit(op, values, attrs, origin())
+    handles = tuple(map(tracer, results))
+    return handles if len(handles) > 1 else handles[0]
+
+
+FOLDED_ELEMENTS = 64
+
+
+def _fold(op: Op, values: tuple[Value, ...], attrs: Mapping[str, Any]) -> tuple[Value, ...] | None:
+    """Compute small results of known operands at once, so that Python may ask for them."""
+    producers = [current().producer(v) for v in values]
+    if not producers or op.kind is Kind.REGION:
+        return None
+    if any(p is None or p.op.kind is not Kind.CONSTANT or p.output.type.size > FOLDED_ELEMENTS for p in producers):
+        return None
+    types = op.result_types(tuple(v.type for v in values), attrs)
+    if any(t.size > FOLDED_ELEMENTS for t in types):
+        return None
+    with np.errstate(all="ignore"):
+        arrays = (p.attrs["value"].array for p in producers if p is not None)
+        result = op.evaluate(*arrays, **attrs)
+    results = result if isinstance(result, tuple) else (result,)
+    return tuple(lift(np.asarray(r, t.dtype)) for r, t in zip(results, types, strict=True))
+
+
+def origin() -> Origin:
+    """Return the user's line and the checkpointed scope under way."""
+    return Origin(user_location(), 0, current().scope)
+
+
+# --- lifting ------------------------------------------------------------------------------------
+
+
+def lift(x: Any) -> Value:
+    """Make a constant of the current program."""
+    array = np.asarray(x)
+    if array.dtype.kind not in SUPPORTED_KINDS:
+        raise DtypeError(
+            message(
+                f"an array of dtype {array.dtype} cannot become part of a graph",
+                "supported are bool, integers, float32, float64 and complex numbers",
+                "convert it first; a ragged list of lists has no numeric dtype: pad it",
+            )
+        )
+    (value,) = current().emit(constant, (), {"value": Constant.of(array)}, origin())
+    return value
+
+
+def as_tracer(x: Any, dtype: Any = None) -> Tracer:
+    """Turn a tracer, an array or a number into a tracer, converted to `dtype` if one is given."""
+    if not isinstance(x, Tracer):
+        return tracer(lift(np.asarray(x, dtype)))
+    if dtype is None or x.dtype == dtype:
+        return x
+    return emit(convert, (x,), {"dtype": np.dtype(dtype)})  # type: ignore[no-any-return]
+
+
+def known_value(x: Any) -> Any:
+    """Return the array of a tracer whose value is a constant of the program, else None."""
+    if not isinstance(x, Tracer) or not tracing():
+        return None
+    producer = current().producer(read(x))
+    if producer is None or producer.op.kind is not Kind.CONSTANT:
+        return None
+    return producer.attrs["value"].array
+
+
+def weak_type(x: Any) -> PythonNumber | None:
+    """Return the Python type of a Python number, traced or not, else None."""
+    if isinstance(x, Tracer):
+        return x.weak
+    return type(x) if type(x) in (bool, int, float, complex) else None
+
+
+def promotion(x: Any) -> Any:
+    """Return what NumPy's promotion should see of an operand: a dtype or a Python number type."""
+    weak = weak_type(x)
+    if weak is not None:
+        return np.dtype(bool) if weak is bool else weak
+    return x.dtype if isinstance(x, (Tracer, np.ndarray, np.generic)) else np.asarray(x).dtype
+
+
+def result_dtype(*operands: Any) -> np.dtype[Any]:
+    """Return the dtype NumPy gives to a combination of the operands."""
+    kinds = [promotion(x) for x in operands]
+    return np.result_type(*(k if isinstance(k, np.dtype) else k(0) for k in kinds))
+
+
+# --- operators ----------------------------------------------------------------------------------
+
+
+def operate(ufunc: np.ufunc, *operands: Any) -> Any:
+    """Apply an operator: between Python numbers the result is a Python number."""
+    if any(isinstance(x, (list, tuple)) for x in operands):
+        operands = tuple(
+            DISPATCH.function(np.asarray, (x,), {}) if isinstance(x, (list, tuple)) else x
+            for x in operands
+        )
+    if not all(_operand(x) for x in operands):
+        return NotImplemented
+    result = DISPATCH.ufunc(ufunc, "__call__", operands, {})
+    if all(weak_type(x) is not None for x in operands):
+        result.weak = WEAK[result.dtype.kind]
+    return result
+
+
+def _operand(x: Any) -> bool:
+    return isinstance(x, (Tracer, np.ndarray, np.generic, bool, int, float, complex))
+
+
+def operate_in_place(ufunc: np.ufunc, handle: Tracer, other: Any) -> Any:
+    """Apply an in-place operator: an array is written, a number is rebound."""
+    result = operate(ufunc, handle, other)
+    if not handle.shape or result is NotImplemented:
+        return result
+    if not np.can_cast(result.dtype, handle.dtype, "same_kind"):
+        raise DtypeError(
+            message(
+                f"cannot write the {dtype_code(result.dtype)} result of {ufunc.__name__} into an "
+                f"array of dtype {dtype_code(handle.dtype)}",
+                "NumPy's in-place operators keep the array's dtype",
+                "write x = x + y, or make the array of the wider dtype first",
+            )
+        )
+    write(handle, result)
+    return handle
+
+
+def apply_ufunc(op: Op, operands: tuple[Any, ...]) -> Any:
+    """Record an elementwise op after converting its operands to the dtypes of NumPy's loop."""
+    assert isinstance(op.numpy, np.ufunc)
+    dtypes = resolve_dtypes(op.numpy, op.name, tuple(map(promotion, operands)))
+    converted = tuple(as_tracer(x, d) for x, d in zip(operands, dtypes, strict=False))
+    return emit(op, converted, {})

@@ -1,0 +1,111 @@
+"""Pytrees: nested tuples, lists, dicts, namedtuples and dataclasses with arrays at the leaves.
+
+`flatten` gives the leaves in order and a `Tree` that puts others in their place. Whatever is no
+container is a leaf; `None` is an empty container.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A place for one leaf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A container: its type, the keys of its items, and their structures."""
+
+    type: Any
+    keys: tuple[Any, ...]
+    children: tuple[Structure, ...]
+
+
+Structure = Leaf | Branch
+LEAF = Leaf()
+
+
+def _items(x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+    """Return the keys and items of a container, None for a leaf."""
+    kind = type(x)
+    if x is None:
+        return (), ()
+    if kind is dict:
+        return tuple(x), tuple(x.values())
+    if kind in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
+        return tuple(range(len(x))), tuple(x)
+    if dataclasses.is_dataclass(x) and not isinstance(x, type):
+        names = tuple(f.name for f in dataclasses.fields(x))
+        return names, tuple(getattr(x, name) for name in names)
+    return None
+
+
+def flatten(x: Any) -> tuple[list[Any], Structure]:
+    """Return the leaves of a pytree and its structure.
+
+    >>> flatten({"w": 1.0, "b": (2.0, None)})[0]
+    [1.0, 2.0]
+    """
+    leaves: list[Any] = []
+    return leaves, _structure(x, leaves)
+
+
+def _structure(x: Any, leaves: list[Any]) -> Structure:
+    items = _items(x)
+    if items is None:
+        leaves.append(x)
+        return LEAF
+    keys, children = items
+    return Branch(type(x), keys, tuple(_structure(child, leaves) for child in children))
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """Put leaves into a structure."""
+    return _build(structure, iter(leaves))
+
+
+def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
+    if isinstance(structure, Leaf):
+        return next(leaves)
+    items = [_build(child, leaves) for child in structure.children]
+    kind = structure.type
+    if kind is type(None):
+        return None
+    if kind is dict:
+        return dict(zip(structure.keys, items, strict=True))
+    if kind in (tuple, list):
+        return kind(items)
+    if issubclass(kind, tuple):
+        return kind(*items)
+    return _dataclass(kind, structure.keys, items)
+
+
+def _dataclass(kind: Any, keys: tuple[Any, ...], items: list[Any]) -> Any:
+    """Build a dataclass without running its `__init__`, which may check for real arrays."""
+    instance = object.__new__(kind)
+    for key, item in zip(keys, items, strict=True):
+        object.__setattr__(instance, key, item)
+    return instance
+
+
+def count(structure: Structure) -> int:
+    """Return the number of leaves."""
+    if isinstance(structure, Leaf):
+        return 1
+    return sum(map(count, structure.children))
+
+
+def paths(structure: Structure, prefix: str = "") -> list[str]:
+    """Return a readable path for every leaf, such as `params['w'][0]`."""
+    if isinstance(structure, Leaf):
+        return [prefix]
+    found = []
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        attribute = dataclasses.is_dataclass(structure.type)
+        found += paths(child, f"{prefix}.{key}" if attribute else f"{prefix}[{key!r}]")
+    return found
