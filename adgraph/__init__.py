@@ -1,0 +1,47 @@
+"""adgraph: a graph compiler for derivatives of plain NumPy code.
+
+>>> import numpy as np
+>>> from adgraph import trace
+>>> @trace
+... def energy(x, k):
+...     r = x[1:] - x[:-1]
+...     return 0.5 * np.sum(k * r**2)
+>>> energy.grad(np.array([0.0, 1.0, 3.0]), 2.0)
+array([-2., -2.,  4.])
+"""
+
+from adgraph.api import (
+    Function,
+    checkpoint,
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jvp,
+    linearize,
+    stop_gradient,
+    trace,
+    value_and_grad,
+    vjp,
+)
+from adgraph.version import __version__
+
+__all__ = [
+    "Function",
+    "__version__",
+    "checkpoint",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stop_gradient",
+    "trace",
+    "value_and_grad",
+    "vjp",
+]

@@ -3,6 +3,7 @@
     AdgraphError
     +-- TracingError        (TypeError)   a construct that cannot become part of a graph
     +-- ShapeError          (ValueError)  shapes or values that do not fit
+    |   +-- MatrixError     (LinAlgError) a matrix that numpy.linalg refuses
     +-- DtypeError          (TypeError)   dtypes that do not fit or are not supported
     +-- AxisIndexError      (IndexError)  an index or axis outside its array
     +-- DerivativeError     (TypeError)   a derivative that was asked for does not exist
@@ -19,6 +20,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 
 class AdgraphError(Exception):
     """Anything that adgraph refuses."""
@@ -30,6 +33,10 @@ class TracingError(AdgraphError, TypeError):
 
 class ShapeError(AdgraphError, ValueError):
     """Shapes or values do not fit together."""
+
+
+class MatrixError(ShapeError, np.linalg.LinAlgError):
+    """A matrix has a shape that `numpy.linalg` refuses."""
 
 
 class DtypeError(AdgraphError, TypeError):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from adgraph.ir.graph import Graph, Node, Origin, Value
-from adgraph.ir.op import Op
+from adgraph.ir.op import Op, Types
 from adgraph.ir.types import ArrayType
 
 
@@ -26,6 +26,7 @@ class Builder:
         self.captures: dict[Value, Value] = {}
         self.origin: Origin | None = None
         self.scope: str | None = None
+        self.notes: list[str] = []  # what transforms decided, for `explain`
         self._producers: dict[Value, Node] = {}
         self._owned: set[Value] = set()
         self._emitted: dict[Any, tuple[Value, ...]] = {}
@@ -56,12 +57,18 @@ class Builder:
         inputs: Sequence[Value],
         attrs: Mapping[str, Any],
         origin: Origin = Origin(),
+        *,
+        types: Types | None = None,
     ) -> tuple[Value, ...]:
-        """Append a node, or find the one that computes the same, and return its results."""
+        """Append a node, or find the one that computes the same, and return its results.
+
+        `types` are those of the results where the caller knows them; else they are inferred.
+        """
         operands = tuple(map(self.capture, inputs))
         key = (op, operands, tuple(sorted(attrs.items(), key=_name)))
         if key not in self._emitted:
-            types = op.result_types(tuple(v.type for v in operands), attrs)
+            if types is None:
+                types = op.result_types(tuple(v.type for v in operands), attrs)
             node = Node(op, operands, tuple(map(Value, types)), attrs, self.origin or origin)
             self._append(node)
             self._emitted[key] = node.outputs

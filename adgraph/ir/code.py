@@ -72,11 +72,14 @@ class Routine:
     """A BLAS or LAPACK routine of `adgraph.lower.blas`.
 
     `sizes(types, attrs)` gives its integers; `scratch(types, attrs)` the types of its workspaces.
+    A `strided` routine takes stacks of matrices with any strides BLAS has, and their strides after
+    its sizes (see `adgraph.lower.program`); the others take C-contiguous operands.
     """
 
     name: str
     sizes: Callable[[Types, dict[str, Any]], tuple[int, ...]]
     scratch: Callable[[Types, dict[str, Any]], Types] = lambda types, attrs: ()
+    strided: bool = False
 
 
 Code = Expression | Fold | Pieces | Loops | Routine

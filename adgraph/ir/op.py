@@ -80,6 +80,7 @@ class Op:
     singular: bool = False  # a partial may be infinite or nan where the arguments are finite
     masks: bool = False  # cotangents of arguments hold zeros where those of the results do not
     differentiable: bool = True  # False: constant almost everywhere, its derivative is zero
+    commutative: bool = False  # the first two operands may change places
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         for argument in args:

@@ -133,6 +133,16 @@ class Constant:
         head = f"{self.array.dtype.str}{self.array.shape}".encode()
         return hashlib.sha256(head + self.array.tobytes()).hexdigest()[:32]
 
+    @cached_property
+    def fill(self) -> Any:
+        """The NumPy scalar that every element is, bit for bit, or None if they differ."""
+        if self.array.size == 0:
+            return None
+        first = self.array.flat[0]
+        if self.array.size > 1 and self.array.tobytes() != first.tobytes() * self.array.size:
+            return None
+        return first
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Constant) and self.digest == other.digest
 

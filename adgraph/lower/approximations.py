@@ -28,24 +28,6 @@ LOG_TERMS = (
     1.531383769920937332e-01,
     1.479819860511658591e-01,
 )
-SIN_TERMS = (
-    -1.66666666666666324348e-01,
-    8.33333333332248946124e-03,
-    -1.98412698298579493134e-04,
-    2.75573137070700676789e-06,
-    -2.50507602534068634195e-08,
-    1.58969099521155010221e-10,
-)
-COS_TERMS = (
-    4.16666666666666019037e-02,
-    -1.38888888888741095749e-03,
-    2.48015872894767294178e-05,
-    -2.75573143513906633035e-07,
-    2.08757232129817482790e-09,
-    -1.13596475577881948265e-11,
-)
-HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591833e-33)
-TRIG_LIMIT = 2.0**30
 
 
 def _nearest_integer(e: Emitter, x: str, scale: float) -> tuple[str, str]:
@@ -88,11 +70,13 @@ def _expm1_series(e: Emitter, r: str) -> str:
 
 
 def exp(e: Emitter, x: str) -> str:
+    """Write e**x by reduction to |r| <= ln(2) / 2."""
     r, n = _reduce_exp(e, _clamp(e, x, -746.0, 709.8))
     return _scaled(e, _exp_series(e, r), n)
 
 
 def exp2(e: Emitter, x: str) -> str:
+    """Write 2**x; the fraction times ln 2 is carried in two parts."""
     clamped = _clamp(e, x, -1076.0, 1024.0)
     n, integer = _nearest_integer(e, clamped, 1.0)
     fraction = e.sub(clamped, n)
@@ -103,6 +87,7 @@ def exp2(e: Emitter, x: str) -> str:
 
 
 def expm1(e: Emitter, x: str) -> str:
+    """Write e**x - 1, with half the scale so that the largest results do not overflow early."""
     r, n = _reduce_exp(e, _clamp(e, x, -50.0, 709.8))
     scale = _power_of_two(e, e.bits("sub", n, 1))
     half = e.fma(scale, _expm1_series(e, r), e.sub(scale, 0.5))
@@ -110,18 +95,13 @@ def expm1(e: Emitter, x: str) -> str:
 
 
 def tanh(e: Emitter, x: str) -> str:
+    """Write expm1(2 |x|) / (expm1(2 |x|) + 2) with the sign of x."""
     magnitude = e.abs(x)
     doubled = _clamp(e, e.add(magnitude, magnitude), 0.0, 44.0)
     r, n = _reduce_exp(e, doubled)
     scale = _power_of_two(e, n)
     t = e.fma(scale, _expm1_series(e, r), e.sub(scale, 1.0))
     return e.copysign(e.div(t, e.add(t, 2.0)), x)
-
-
-def expit(e: Emitter, x: str) -> str:
-    small = exp(e, e.neg(e.abs(x)))
-    numerator = e.select(e.compare("olt", x, 0.0), small, 1.0)
-    return e.div(numerator, e.add(small, 1.0))
 
 
 def _split_log(e: Emitter, x: str) -> tuple[str, str]:
@@ -157,12 +137,14 @@ def _combine_log(e: Emitter, k: str, f: str, correction: str) -> str:
 
 
 def log(e: Emitter, x: str) -> str:
+    """Write the natural logarithm, denormals included."""
     k, m = _split_log(e, x)
     y = _combine_log(e, k, e.sub(m, 1.0), e.constant(0.0))
     return _log_limits(e, x, y, 0.0)
 
 
 def log1p(e: Emitter, x: str) -> str:
+    """Write log(1 + x), correcting for what 1 + x loses."""
     u = e.add(x, 1.0)
     lost = e.div(e.sub(x, e.sub(u, 1.0)), u)
     k, m = _split_log(e, u)
@@ -173,18 +155,3 @@ def log1p(e: Emitter, x: str) -> str:
     y = _combine_log(e, k, f, correction)
     y = e.select(e.compare("olt", e.abs(x), 2.0**-54), x, y)
     return _log_limits(e, x, y, -1.0)
-
-
-def _trigonometric(e: Emitter, x: str, phase: int) -> str:
-    """Return sin(|x| + phase pi/2) for |x| < TRIG_LIMIT (Cody and Waite's reduction with fma)."""
-    r = e.abs(x)
-    n, quadrant = _nearest_integer(e, r, 0.6366197723675814)
-    for part in HALF_PI:
-        r = e.fma(n, -part, r)
-    z = e.mul(r, r)
-    sine = e.fma(e.mul(z, r), e.polynomial(z, SIN_TERMS), r)
-    cosine = e.fma(e.mul(z, z), e.polynomial(z, COS_TERMS), e.fma(z, -0.5, 1.0))
-    quadrant = e.bits("add", quadrant, phase)
-    odd = e.bits_compare("ne", e.bits("and", quadrant, 1), 0)
-    sign = e.bits("shl", e.bits("and", quadrant, 2), 62)
-    return e.from_bits(e.bits("xor", e.to_bits(e.select(odd, cosine, sine)), sign))

@@ -1,9 +1,9 @@
 """Kernels that call BLAS and LAPACK, in the uniform ABI, for float64 (`f8`) and float32 (`f4`).
 
-Each public function returns the address of a kernel; its docstring lists pointers and sizes. Matrices are
-row-major; BLAS, being column-major, sees transposes, so operands are swapped and triangles exchanged instead
-of copied. Nothing is allocated: scratch comes as pointers. Extents must be below 2**31. Functions come by
-name from `scipy.linalg.cython_blas` and `cython_lapack`.
+Each public function returns the address of a kernel; its docstring lists pointers and sizes.
+Matrices are row-major; BLAS, being column-major, sees transposes, so operands are swapped and
+triangles exchanged instead of copied. Nothing is allocated: scratch comes as pointers. Extents must
+be below 2**31. Functions come by name from `scipy.linalg.cython_blas` and `cython_lapack`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ SCALARS = {"f8": "double", "f4": "float"}
 def matmul(dtype: str, *, accumulate: bool = False) -> int:
     """Return the kernel C = A @ B (C += A @ B), batched.
 
-    Pointers: A, B, C. Sizes: batch, m, n, k, row and column stride of A (one of them 1), of B (likewise),
-    row stride of C (its column stride is 1), batch strides of A, B, C (0 repeats). Strides are in elements.
+    Pointers: A, B, C. Sizes: batch, m, n, k, row and column stride of A (one of them 1), of B
+    (likewise), row stride of C (its column stride is 1), batch strides of A, B, C (0 repeats).
+    Strides count elements.
     """
     return _compile("matmul_add" if accumulate else "matmul", dtype, _matmul(accumulate))
 
@@ -36,7 +37,8 @@ def matmul(dtype: str, *, accumulate: bool = False) -> int:
 def solve(dtype: str, *, transposed: bool = False) -> int:
     """Return the kernel X = A^-1 B (A^-T B); status 1 where A is exactly singular.
 
-    Pointers: A, B, X, scratch of n * n elements, int32 scratch of n. Sizes: batch, n, nrhs. All contiguous.
+    Pointers: A, B, X, scratch of n * n elements, int32 scratch of n. Sizes: batch, n, nrhs.
+    All are contiguous.
     """
     return _compile("solve_t" if transposed else "solve", dtype, _solve(transposed))
 
@@ -63,7 +65,8 @@ def inv_scratch(n: int) -> int:
 def lu(dtype: str) -> int:
     """Return the kernel that factors A = P L U, packed as `scipy.linalg.lu_factor` does.
 
-    Pointers: A, packed LU, int32 pivots (from 0, n a matrix). Sizes: batch, n. A singular A is no error.
+    Pointers: A, packed LU, int32 pivots (from 0, n a matrix). Sizes: batch, n. A singular A is no
+    error.
     """
     return _compile("lu", dtype, _lu)
 
@@ -142,9 +145,7 @@ class _Library:
 
     def copy(self, count: str, source: str, target: str) -> None:
         with self.routine.loop(count) as i:
-            self.routine.store(
-                self.scalar, self.routine.load(self.scalar, source, i), target, i
-            )
+            self.routine.store(self.scalar, self.routine.load(self.scalar, source, i), target, i)
 
     def at(self, i: str, stride: str, j: str) -> str:
         """Return the index i * stride + j."""
@@ -172,9 +173,7 @@ class _Library:
         r = self.routine
         rows, columns = r.integer(nrhs), r.integer(n)
         side, one = r.character("R"), self.number(1.0)
-        self.blas(
-            "trsm", side, uplo, trans, diagonal, rows, columns, one, matrix, columns, x, rows
-        )
+        self.blas("trsm", side, uplo, trans, diagonal, rows, columns, one, matrix, columns, x, rows)
 
 
 def _matmul(accumulate: bool) -> Callable[[Routine, _Library], None]:
@@ -496,9 +495,9 @@ def _slogdet(r: Routine, library: _Library) -> None:
             logarithm = r.call(scalar, f"llvm.log.{suffix}", [(scalar, magnitude)])
             total = r.binary("fadd", r.load(scalar, logarithms, index), logarithm, scalar)
             r.store(scalar, total, logarithms, index)
-            unit = r.call(scalar, f"llvm.copysign.{suffix}", [(scalar, sign), (scalar, pivot)])
-            product = r.binary("fmul", r.binary("fmul", unit, sign, scalar), "1.0", scalar)
-            product = r.binary("fmul", r.load(scalar, signs, index), product, scalar)
+            unit = r.call(scalar, f"llvm.copysign.{suffix}", [(scalar, "1.0"), (scalar, pivot)])
+            unit = r.binary("fmul", unit, sign, scalar)
+            product = r.binary("fmul", r.load(scalar, signs, index), unit, scalar)
             r.store(scalar, product, signs, index)
         with r.when(r.compare("sgt", info, "0", "i32")):
             r.store(scalar, "0.0", signs, index)

@@ -1,7 +1,7 @@
 """Object code on disk: a folder of files named by their keys, bounded in size, safe to share.
 
-A key is the hash of everything that decides the bytes; `load` and `store` are the whole use. A damaged
-file is removed and counts as missing; a folder that cannot be written means that nothing is kept.
+A key is the hash of everything that decides the bytes; `load` and `store` are the whole use. A
+damaged file is removed and counts as missing; a folder that cannot be written keeps nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def folder() -> Path:
         return Path(chosen)
     if parent := os.environ.get("XDG_CACHE_HOME"):
         return Path(parent) / "adgraph"
-    return Path(os.path.expanduser("~")) / ".cache" / "adgraph"
+    return Path("~").expanduser() / ".cache" / "adgraph"
 
 
 def key(*parts: str) -> str:
@@ -132,7 +132,7 @@ def _replace(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError:
         _remove(Path(temporary))
         raise

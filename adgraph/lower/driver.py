@@ -1,11 +1,11 @@
 """Programs: a list of kernel calls as flat int64 memory, run by one precompiled function.
 
-`build_program` lays out steps, `run_program` runs them over base addresses (arena, inputs, outputs).
-A program holds no array and no state; the pointer table of the running step lives in a scratch array
-that the caller owns, so threads may run one program at once, each with its own scratch.
+`build_program` lays out steps, `run_program` runs them over base addresses (arena, inputs,
+outputs). A program holds no array and no state; the pointer table of the running step lives in a
+scratch array that the caller owns, so threads may share a program, each with its own scratch.
 
-Layout in int64 words: the number of steps, then per step the kernel's address, the number of pointers, the
-number of sizes, a pair (source, byte offset) per pointer, and the sizes.
+Layout in int64 words: the number of steps, then per step the kernel's address, the number of
+pointers, the number of sizes, a pair (source, byte offset) per pointer, and the sizes.
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ def driver() -> Callable[[int, int, int], int]:
 
     The result is 0, or a code for `failure`. The caller keeps the three memories alive.
     """
-    prototype = ctypes.CFUNCTYPE(
-        ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
-    )
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
     return prototype(driver_address())
 
 

@@ -22,10 +22,12 @@ class Scalar:
 
     @property
     def is_float(self) -> bool:
+        """Tell floats from integers and bool."""
         return self.code[0] == "f"
 
     @property
     def is_signed(self) -> bool:
+        """Tell signed integers from the rest."""
         return self.code[0] == "i"
 
 
@@ -35,7 +37,11 @@ SCALARS = {
         Scalar("f8", "double", 64),
         Scalar("f4", "float", 32),
         Scalar("b1", "i1", 1),
-        *(Scalar(f"{kind}{size}", f"i{8 * size}", 8 * size) for kind in "iu" for size in (1, 2, 4, 8)),
+        *(
+            Scalar(f"{kind}{size}", f"i{8 * size}", 8 * size)
+            for kind in "iu"
+            for size in (1, 2, 4, 8)
+        ),
     )
 }
 
@@ -53,12 +59,14 @@ class Emitter:
         self._count = 0
 
     def emit(self, text: str) -> str:
+        """Append an instruction and return the name of its result."""
         self._count += 1
         name = f"%t{self._count}"
         self.lines.append(f"  {name} = {text}")
         return name
 
     def constant(self, value: float) -> str:
+        """Return a number as LLVM writes it, floats in exact hex."""
         if not self.scalar.is_float:
             return str(int(value))
         if self.scalar.bits == 32 and math.isfinite(value):
@@ -66,27 +74,35 @@ class Emitter:
         return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
     def value(self, operand: str | float) -> str:
+        """Return an operand, writing plain numbers as constants."""
         return operand if isinstance(operand, str) else self.constant(operand)
 
     def binary(self, instruction: str, a: str | float, b: str | float) -> str:
+        """Append an instruction of two operands of the scalar type."""
         return self.emit(f"{instruction} {self.type} {self.value(a)}, {self.value(b)}")
 
     def add(self, a: str | float, b: str | float) -> str:
+        """Return a + b."""
         return self.binary("fadd", a, b)
 
     def sub(self, a: str | float, b: str | float) -> str:
+        """Return a - b."""
         return self.binary("fsub", a, b)
 
     def mul(self, a: str | float, b: str | float) -> str:
+        """Return a * b."""
         return self.binary("fmul", a, b)
 
     def div(self, a: str | float, b: str | float) -> str:
+        """Return a / b."""
         return self.binary("fdiv", a, b)
 
     def neg(self, a: str) -> str:
+        """Return -a."""
         return self.emit(f"fneg {self.type} {a}")
 
     def intrinsic(self, name: str, *operands: str | float) -> str:
+        """Call an LLVM intrinsic overloaded on the scalar type."""
         suffix = f"f{self.scalar.bits}" if self.scalar.is_float else f"i{self.scalar.bits}"
         function = f"@llvm.{name}.{suffix}"
         parameters = ", ".join([self.type] * len(operands))
@@ -95,39 +111,50 @@ class Emitter:
         return self.emit(f"call {self.type} {function}({arguments})")
 
     def fma(self, a: str | float, b: str | float, c: str | float) -> str:
+        """Return a * b + c rounded once."""
         return self.intrinsic("fma", a, b, c)
 
     def abs(self, a: str) -> str:
+        """Return the magnitude."""
         return self.intrinsic("fabs", a)
 
     def copysign(self, a: str | float, b: str) -> str:
+        """Return the magnitude of a with the sign of b."""
         return self.intrinsic("copysign", a, b)
 
     def compare(self, predicate: str, a: str | float, b: str | float) -> str:
+        """Return a mask; the predicate is that of fcmp or icmp."""
         instruction = "fcmp" if self.scalar.is_float else "icmp"
         return self.emit(f"{instruction} {predicate} {self.type} {self.value(a)}, {self.value(b)}")
 
     def select(self, mask: str, a: str | float, b: str | float) -> str:
+        """Return a where the mask holds, else b."""
         return self.emit(
             f"select i1 {mask}, {self.type} {self.value(a)}, {self.type} {self.value(b)}"
         )
 
     def logic(self, instruction: str, a: str, b: str) -> str:
+        """Combine two masks."""
         return self.emit(f"{instruction} i1 {a}, {b}")
 
     def to_bits(self, a: str) -> str:
+        """Return the bits of a float as an integer."""
         return self.emit(f"bitcast {self.type} {a} to {self.integer}")
 
     def from_bits(self, a: str) -> str:
+        """Return the float with the given bits."""
         return self.emit(f"bitcast {self.integer} {a} to {self.type}")
 
     def bits(self, instruction: str, a: str, b: str | int) -> str:
+        """Append an integer instruction on bits."""
         return self.emit(f"{instruction} {self.integer} {a}, {b}")
 
     def bits_compare(self, predicate: str, a: str, b: str | int) -> str:
+        """Compare bits as integers."""
         return self.emit(f"icmp {predicate} {self.integer} {a}, {b}")
 
     def bits_to_float(self, a: str) -> str:
+        """Convert a signed integer to the float type."""
         return self.emit(f"sitofp {self.integer} {a} to {self.type}")
 
     def call(self, name: str, *operands: str | float) -> str:
@@ -141,9 +168,7 @@ class Emitter:
         terms: list[str] = [self.constant(coefficient) for coefficient in coefficients]
         power = x
         while len(terms) > 1:
-            paired = [
-                self.fma(terms[i + 1], power, terms[i]) for i in range(0, len(terms) - 1, 2)
-            ]
+            paired = [self.fma(terms[i + 1], power, terms[i]) for i in range(0, len(terms) - 1, 2)]
             terms = paired + terms[2 * len(paired) :]
             if len(terms) > 1:
                 power = self.mul(power, power)

@@ -1,9 +1,13 @@
 """Kernel text to LLVM IR through Numba's front end; importing this module imports Numba.
 
-`kernel_ir` takes the Python source of one kernel and returns the unoptimized IR text of its function.
-Only Numba's bytecode analysis, type inference and lowering run: optimization and code generation
-happen once, in `native`, after the vector math of `vmath` has been added to the module.
+`kernel_ir` takes the Python source of one kernel and returns the unoptimized IR text of its
+function. Only Numba's bytecode analysis, type inference and lowering run: optimization and code
+generation happen once, in `native`, after `vmath` has added its functions to the module.
 """
+
+# Numba carries no types, and mypy sees more or less of it depending on what else it checks:
+# mypy: allow-untyped-calls, allow-untyped-decorators, allow-subclassing-any
+# mypy: disable-error-code="attr-defined"
 
 from __future__ import annotations
 
@@ -18,9 +22,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, compiler, cpu, types
+from numba.core import cgutils, compiler, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
+from numba.core.cpu_options import FastMathOptions
 from numba.core.datamodel import register_default
 from numba.core.datamodel.models import PointerModel
 from numba.core.registry import cpu_target
@@ -32,7 +37,7 @@ from numba.core.typed_passes import (
     PreLowerStripPhis,
 )
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
+from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 from numba.extending import intrinsic, lower_builtin
 from numba.np import numpy_support
 
@@ -42,7 +47,7 @@ from adgraph.lower.emitter import symbol
 FASTMATH = frozenset({"contract", "nsz"})
 
 
-class Pointer(types.Type):  # type: ignore[misc]
+class Pointer(types.Type):
     """A flat array of one dtype: no bounds checks, no negative indices, no aliases."""
 
     def __init__(self, dtype: Any) -> None:
@@ -51,7 +56,7 @@ class Pointer(types.Type):  # type: ignore[misc]
 
 
 @register_default(Pointer)
-class _PointerDataModel(PointerModel):  # type: ignore[misc]
+class _PointerDataModel(PointerModel):
     def __init__(self, manager: Any, pointer: Pointer) -> None:
         self._pointee_model = manager.lookup(pointer.dtype)
         self._pointee_be_type = self._pointee_model.get_data_type()
@@ -59,7 +64,7 @@ class _PointerDataModel(PointerModel):  # type: ignore[misc]
 
 
 @infer_global(operator.getitem)
-class _PointerRead(AbstractTemplate):  # type: ignore[misc]
+class _PointerRead(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Pointer) and isinstance(args[1], types.Integer):
             return signature(args[0].dtype, args[0], types.int64)
@@ -67,21 +72,21 @@ class _PointerRead(AbstractTemplate):  # type: ignore[misc]
 
 
 @infer_global(operator.setitem)
-class _PointerWrite(AbstractTemplate):  # type: ignore[misc]
+class _PointerWrite(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         if isinstance(args[0], Pointer) and isinstance(args[1], types.Integer):
             return signature(types.none, args[0], types.int64, args[0].dtype)
         return None
 
 
-@lower_builtin(operator.getitem, Pointer, types.int64)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.getitem, Pointer, types.int64)
 def _read(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     model = context.data_model_manager[sig.args[0].dtype]
     address = builder.gep(args[0], [args[1]], inbounds=True)
     return model.load_from_data_pointer(builder, address)
 
 
-@lower_builtin(operator.setitem, Pointer, types.int64, types.Any)  # type: ignore[untyped-decorator]
+@lower_builtin(operator.setitem, Pointer, types.int64, types.Any)
 def _write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     model = context.data_model_manager[sig.args[0].dtype]
     address = builder.gep(args[0], [args[1]], inbounds=True)
@@ -97,7 +102,7 @@ class _Library:
     def __init__(self, codegen: Any) -> None:
         self.codegen = codegen
         self.texts: list[str] = []
-        self.linked: list[str] = []
+        self.linked: dict[str, str] = {}
         self.recorded_timings: Any = None
         self._reload_init: set[Any] = set()
 
@@ -108,18 +113,12 @@ class _Library:
         self.texts.append(cgutils.normalize_ir_text(str(module)))
 
     def add_linking_library(self, library: Any) -> None:
-        """Refuse code outside the kernel; Numba's run-time library is named but not called."""
+        """Keep what the kernel calls; Numba's run-time library is named but never called."""
         if library.name != "nrt":
-            self.linked.append(library.name)
-
-    def text(self) -> str:
-        if self.linked:
-            raise ValueError(f"a kernel calls functions compiled by Numba: {self.linked}")
-        (text,) = self.texts
-        return text
+            self.linked.setdefault(library.name, str(library._get_module_for_linking()))
 
 
-class _Frontend(compiler.CompilerBase):  # type: ignore[misc]
+class _Frontend(compiler.CompilerBase):
     """The passes which a kernel needs: no rewrites, no inlining, no code generation."""
 
     def define_pipelines(self) -> list[Any]:
@@ -127,8 +126,6 @@ class _Frontend(compiler.CompilerBase):  # type: ignore[misc]
         manager.add_pass(TranslateByteCode, "bytecode")
         manager.add_pass(FixupArgs, "arguments")
         manager.add_pass(IRProcessing, "control flow")
-        if self.state.flags.enable_ssa:
-            manager.add_pass(ReconstructSSA, "ssa")
         manager.add_pass(NopythonTypeInference, "types")
         manager.add_pass(PreLowerStripPhis, "phis")
         manager.add_pass(IRLegalization, "legalize")
@@ -139,14 +136,15 @@ class _Frontend(compiler.CompilerBase):  # type: ignore[misc]
 
 
 def _flags() -> Any:
-    flags = compiler.Flags()
+    """Return Numba's options; without SSA a local has one type, and many loops cost little."""
+    flags: Any = compiler.Flags()
     flags.no_compile = True
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
     flags.no_rewrites = True
     flags.enable_ssa = False
     flags.error_model = "numpy"
-    flags.fastmath = cpu.FastMathOptions(set(FASTMATH))
+    flags.fastmath = FastMathOptions(set(FASTMATH))
     flags.noalias = True
     return flags
 
@@ -189,7 +187,7 @@ def _vmath_intrinsic(function: vmath.Function) -> Any:
     return intrinsic(unary if function.arity == 1 else binary)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _where(typing_context: Any, condition: Any, x: Any, y: Any) -> Any:
     kind = numpy_support.from_dtype(
         np.result_type(*(numpy_support.as_dtype(types.unliteral(operand)) for operand in (x, y)))
@@ -237,7 +235,7 @@ def _fold_extremum(name: str) -> Any:
     return intrinsic(operation)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _to_bool(typing_context: Any, x: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return args[0]
@@ -248,7 +246,8 @@ def _to_bool(typing_context: Any, x: Any) -> Any:
 @functools.cache
 def scope() -> dict[str, Any]:
     """Return the names which kernel text sees: vmath, casts, folds and `range`."""
-    casts = {str(kind): kind for kind in (*types.integer_domain, types.float32, types.float64)}
+    numbers = (*types.integer_domain, types.float32, types.float64, *types.complex_domain)
+    casts = {str(kind): kind for kind in numbers}
     return {
         **{name: _vmath_intrinsic(function) for name, function in vmath.FUNCTIONS.items()},
         **casts,
@@ -265,13 +264,14 @@ def scope() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class KernelIR:
-    """IR text that defines `function` in Numba's calling convention."""
+    """IR text that defines `function` in Numba's calling convention, and modules it needs."""
 
     function: str
     text: str
+    linked: tuple[str, ...]
 
 
-@global_compiler_lock  # type: ignore[untyped-decorator]
+@global_compiler_lock
 def kernel_ir(text: str, name: str, pointers: tuple[str, ...], sizes: int) -> KernelIR:
     """Type and lower one kernel; vmath functions stay declarations."""
     target_context = cpu_target.target_context
@@ -282,17 +282,22 @@ def kernel_ir(text: str, name: str, pointers: tuple[str, ...], sizes: int) -> Ke
         target_context,
         _function(text, name),
         arguments + (types.int64,) * sizes,
-        types.void,
+        types.int64,
         _flags(),
         {},
         library=library,
         pipeline_class=_Frontend,
     )
-    return KernelIR(result.fndesc.llvm_func_name, library.text())
+    (lowered,) = library.texts
+    return KernelIR(result.fndesc.llvm_func_name, lowered, tuple(library.linked.values()))
 
 
 def _function(text: str, name: str) -> Callable[..., None]:
-    """Execute the text which defines one function; its lines stay visible in error messages."""
+    """Execute the text which defines one function; its lines stay visible in error messages.
+
+    A kernel that returns nothing has succeeded: status 0.
+    """
+    text = text.rstrip() + "\n    return 0\n"
     file = f"<adgraph kernel {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     names = dict(scope())

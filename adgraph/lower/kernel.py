@@ -1,17 +1,20 @@
 """Kernels: sources in a small Python subset, compiled once and loaded as plain function addresses.
 
-`compile_kernels` takes `KernelSource`s and returns addresses of `int64 kernel(void**, int64*)`. Looked
-for in this process, then on disk, then compiled: `frontend` (Numba) gives IR text, `vmath` adds its
+`compile_kernels` takes `KernelSource`s and returns addresses of `int64 kernel(void**, int64*)`,
+found in this process, or on disk, or compiled. `frontend` (Numba) gives IR text, `vmath` adds its
 functions, `native` gives object code. `compile_modules` does the same for ready-made IR text.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
 import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -19,9 +22,10 @@ from adgraph.lower import cache, native, vmath
 from adgraph.lower.native import ObjectCode
 from adgraph.version import __version__
 
+RAISED = 255  # the status of a kernel in which Numba's own code raised
 KERNEL_PARAMETERS = "ptr noalias readonly %pointers, ptr noalias readonly %sizes"
-LLVM_TYPES = {"f8": "double", "f4": "float", "c16": "{double, double}", "c8": "{float, float}"}
 _DEFINITION = re.compile(r"\bdef\s+(\w+)\s*\(")
+_GENERATORS = ("kernel", "frontend", "vmath", "approximations", "emitter", "native")
 _addresses: dict[str, int] = {}
 _lock = threading.RLock()
 
@@ -30,12 +34,13 @@ _lock = threading.RLock()
 class KernelSource:
     """The Python text of one kernel: pointers to flat arrays first, then int64 sizes.
 
-    A local variable has one type in the whole kernel. Reading `x[i]` neither checks bounds nor wraps.
+    It may return a status from 1 to 254; returning nothing is success.
 
-    >>> text = "def twice(x, y, n):\\n    for i in range(n):\\n        y[i] = 2.0 * x[i]\\n"
-    >>> (address,) = compile_kernels([KernelSource("twice", ("f8", "f8"), 1, text)])
-    >>> address > 0
-    True
+    A local variable has one type in the whole kernel. An index is neither checked nor wrapped. No
+    two pointers may overlap: an operand that is worked on in place is passed once.
+
+    >>> KernelSource("zero", ("float64",), 0, "def zero(x): x[0] = 0.0").structure
+    'f8;0;def kernel(x): x[0] = 0.0'
     """
 
     name: str
@@ -78,30 +83,35 @@ def compile_kernels(sources: Sequence[KernelSource]) -> tuple[int, ...]:
 
 def compile_modules(sources: Sequence[ModuleSource]) -> tuple[int, ...]:
     """Return the address of the function that each IR text defines."""
-    keys = [cache.key("module", source.text, native.fingerprint()) for source in sources]
-    makers = {
-        key: _module_maker(source) for key, source in zip(keys, sources, strict=True)
-    }
+    keys = [cache.key("module", source.text, _toolchain()) for source in sources]
+    makers = {key: _module_maker(source) for key, source in zip(keys, sources, strict=True)}
     return _addresses_of(keys, makers)
 
 
-def kernel_module(source: KernelSource, symbol: str) -> str:
-    """Return the unoptimized IR text of a kernel in the uniform ABI."""
+def kernel_modules(source: KernelSource, symbol: str) -> tuple[str, ...]:
+    """Return the unoptimized IR text of a kernel in the uniform ABI, then of modules it needs."""
     frontend = importlib.import_module("adgraph.lower.frontend")
     match = _DEFINITION.search(source.text)
     if match is None:
         raise ValueError(f"the text of kernel {source.name!r} defines no function")
-    lowered = frontend.kernel_ir(source.text, match[1], source.dtypes, source.sizes)
-    text = vmath.link(_internal(lowered.text, lowered.function))
-    return text + _entry(symbol, lowered.function, source)
+    try:
+        lowered = frontend.kernel_ir(source.text, match[1], source.dtypes, source.sizes)
+    except Exception as error:
+        error.add_note(f"in kernel {source.name}({', '.join(source.dtypes)}):\n{source.text}")
+        raise
+    text = vmath.link(lowered.text) + _entry(symbol, lowered.function, source)
+    return (text, *lowered.linked)
 
 
 def kernel_assembly(source: KernelSource) -> str:
     """Return the assembly of a kernel, for reading."""
-    return native.emit_assembly(kernel_module(source, "kernel"))
+    text, *linked = kernel_modules(source, "kernel")
+    return native.emit_assembly("kernel", text, linked)
 
 
-def _addresses_of(keys: Sequence[str], makers: dict[str, Callable[[], ObjectCode]]) -> tuple[int, ...]:
+def _addresses_of(
+    keys: Sequence[str], makers: dict[str, Callable[[], ObjectCode]]
+) -> tuple[int, ...]:
     with _lock:
         missing = [key for key in makers if key not in _addresses]
         objects = [_object(key, makers[key]) for key in missing]
@@ -129,16 +139,24 @@ def _unpack(data: bytes) -> ObjectCode:
 
 
 def _numba_maker(source: KernelSource, symbol: str) -> Callable[[], ObjectCode]:
-    return lambda: native.emit_object(symbol, kernel_module(source, symbol))
+    def make() -> ObjectCode:
+        text, *linked = kernel_modules(source, symbol)
+        return native.emit_object(symbol, text, linked)
+
+    return make
 
 
 def _module_maker(source: ModuleSource) -> Callable[[], ObjectCode]:
     return lambda: native.emit_object(source.symbol, source.text)
 
 
+@functools.cache
 def _toolchain() -> str:
+    """Name everything outside a kernel's text that decides its machine code."""
     numba_version = importlib.metadata.version("numba")
-    return "\0".join((native.fingerprint(), numba_version, __version__, vmath.source_hash()))
+    sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in _GENERATORS)
+    digest = hashlib.sha256(sources).hexdigest()
+    return "\0".join((native.fingerprint(), numba_version, __version__, digest))
 
 
 def _dtype_code(code: str) -> str:
@@ -146,14 +164,9 @@ def _dtype_code(code: str) -> str:
     return f"{dtype.kind}{dtype.itemsize}"
 
 
-def _internal(text: str, function: str) -> str:
-    """Give a Numba function internal linkage and drop its symbol of the Python environment."""
-    return text.replace(f'define i32 @"{function}"(', f'define internal i32 @"{function}"(')
-
-
 def _entry(symbol: str, function: str, source: KernelSource) -> str:
     """Write the function in the uniform ABI which calls one in Numba's."""
-    lines = [f"define i64 @{symbol}({KERNEL_PARAMETERS}) nounwind {{", "  %result = alloca ptr"]
+    lines = [f"define i64 @{symbol}({KERNEL_PARAMETERS}) nounwind {{", "  %result = alloca i64"]
     lines.append("  %exception = alloca ptr")
     arguments = ["ptr %result", "ptr %exception"]
     for kind, count in (("ptr", len(source.pointers)), ("i64", source.sizes)):
@@ -163,5 +176,7 @@ def _entry(symbol: str, function: str, source: KernelSource) -> str:
             lines.append(f"  %{kind}.{i} = load {kind}, ptr %{kind}.{i}.at")
             arguments.append(f"{kind} %{kind}.{i}")
     lines.append(f'  %status = call i32 @"{function}"({", ".join(arguments)}) noinline')
-    lines += ["  %code = sext i32 %status to i64", "  ret i64 %code", "}", ""]
+    lines += ["  %raised = icmp ne i32 %status, 0", "  %returned = load i64, ptr %result"]
+    lines.append(f"  %code = select i1 %raised, i64 {RAISED}, i64 %returned")
+    lines += ["  ret i64 %code", "}", ""]
     return "\n" + "\n".join(lines)

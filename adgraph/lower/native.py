@@ -1,7 +1,8 @@
 """LLVM IR text to object code to addresses: the only place which talks to LLVM's code generator.
 
-`emit_object` optimizes a module and returns object bytes, `load_objects` links them into this process
-and returns addresses. Addresses outside the object (libm, libmvec, SciPy) go by name, through `resolve`.
+`emit_object` optimizes a module and returns object bytes, `load_objects` links them into this
+process and returns addresses. Addresses outside the object (libm, libmvec, SciPy) go by name,
+through `resolve`, never as integers in the code: cached objects outlive the process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import functools
 import hashlib
 import importlib
 import itertools
+import os
 import platform
+import re
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -64,7 +67,7 @@ def has_fma() -> bool:
 
 
 def vector_math_isa() -> str:
-    """Return the letter of glibc's vector ABI which this CPU supports, or "" where there is none."""
+    """Return the letter of glibc's vector ABI for this CPU, or "" where there is none."""
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return ""
     if _shared_library("libmvec.so.1") is None:
@@ -83,10 +86,17 @@ def fingerprint() -> str:
         cpu_name(),
         cpu_features(),
         vector_math_isa(),
+        _libc_version(),
         llvmlite.__version__,
         ".".join(map(str, llvm.llvm_version_info)),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _libc_version() -> str:
+    """Return glibc's version, which decides the functions of libmvec."""
+    named = "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
+    return (named and os.confstr("CS_GNU_LIBC_VERSION")) or ""
 
 
 def _target_machine() -> Any:
@@ -110,11 +120,14 @@ def _linker() -> Any:
     return llvm.create_lljit_compiler(_target_machine(), use_jit_link=False)
 
 
-def optimized_module(text: str) -> Any:
-    """Parse and verify IR text, and optimize it for this CPU."""
+def optimized_module(symbol: str, text: str, linked: Sequence[str] = ()) -> Any:
+    """Parse, link, verify and optimize IR text for this CPU; only `symbol` stays visible."""
     _target()
     module = llvm.parse_assembly(text)
+    for other in linked:
+        module.link_in(llvm.parse_assembly(other))
     module.verify()
+    _hide_all_but(symbol, module)
     machine = _emitter()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
@@ -127,10 +140,18 @@ def optimized_module(text: str) -> Any:
     return module
 
 
-def emit_object(symbol: str, text: str) -> ObjectCode:
-    """Compile IR text which defines `symbol` to object code."""
+def _hide_all_but(symbol: str, module: Any) -> None:
+    """Make what a module defines local, so that unused parts go and objects cannot clash."""
+    for value in (*module.functions, *module.global_variables):
+        hidden = value.name != symbol and not value.name.startswith("llvm.")
+        if hidden and not value.is_declaration:
+            value.linkage = llvm.Linkage.internal
+
+
+def emit_object(symbol: str, text: str, linked: Sequence[str] = ()) -> ObjectCode:
+    """Compile IR text which defines `symbol`, linked with further modules, to object code."""
     with _lock:
-        module = optimized_module(text)
+        module = optimized_module(symbol, text, linked)
         imports = tuple(
             function.name
             for function in module.functions
@@ -139,10 +160,10 @@ def emit_object(symbol: str, text: str) -> ObjectCode:
         return ObjectCode(symbol, imports, _emitter().emit_object(module))
 
 
-def emit_assembly(text: str) -> str:
+def emit_assembly(symbol: str, text: str, linked: Sequence[str] = ()) -> str:
     """Return the assembly which `emit_object` would encode, for reading and for tests."""
     with _lock:
-        return str(_emitter().emit_assembly(optimized_module(text)))
+        return str(_emitter().emit_assembly(optimized_module(symbol, text, linked)))
 
 
 def load_objects(objects: Sequence[ObjectCode]) -> tuple[int, ...]:
@@ -194,11 +215,28 @@ def resolve(name: str) -> int | None:
 
 def _capsule_address(module: str, function: str) -> int:
     """Return the pointer which a Cython module exports in its `__pyx_capi__`."""
-    capsule = importlib.import_module(module).__pyx_capi__[function]
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype = ctypes.c_char_p
-    get_name.argtypes = [ctypes.py_object]
+    capsules = importlib.import_module(module).__pyx_capi__
+    if function in capsules:
+        capsule = capsules[function]
+    else:
+        capsule = _double_variant(capsules, function)
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype = ctypes.c_void_p
     get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    return int(get_pointer(capsule, get_name(capsule)))
+    return int(get_pointer(capsule, _capsule_name(capsule)))
+
+
+def _double_variant(capsules: dict[str, Any], function: str) -> Any:
+    """Choose the float64 variant of a function that Cython exports once per type."""
+    for name, capsule in capsules.items():
+        of_function = re.fullmatch(rf"__pyx_fuse_\d+{function}", name)
+        if of_function and _capsule_name(capsule).startswith(b"double (double"):
+            return capsule
+    raise LookupError(f"SciPy exports no float64 function {function!r}")
+
+
+def _capsule_name(capsule: Any) -> bytes:
+    get_name = ctypes.pythonapi.PyCapsule_GetName
+    get_name.restype = ctypes.c_char_p
+    get_name.argtypes = [ctypes.py_object]
+    return bytes(get_name(capsule))

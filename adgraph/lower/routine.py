@@ -1,7 +1,7 @@
 """A writer of kernels in LLVM IR text with loops and branches, in which `blas` states its routines.
 
-Loop counters and arguments passed by reference are stack slots of the entry block; LLVM's passes turn
-counters into registers.
+Loop counters and arguments passed by reference are stack slots of the entry block; LLVM's passes
+turn counters into registers.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ class Routine:
         return "\n".join([*lines, "start:", *self._lines, "  ret i64 0", "}", ""])
 
     def emit(self, instruction: str) -> str:
+        """Append an instruction and return the name of its result."""
         name = self._name()
         self._lines.append(f"  {name} = {instruction}")
         return name
 
     def do(self, instruction: str) -> None:
+        """Append an instruction without a result."""
         self._lines.append(f"  {instruction}")
 
     def slot(self, kind: str) -> str:
+        """Reserve a stack slot and return its address."""
         name = self._name()
         self._slots.append(f"  {name} = alloca {kind}")
         return name
@@ -48,6 +51,7 @@ class Routine:
         return slot
 
     def character(self, letter: str) -> str:
+        """Pass a letter by reference."""
         return self.by_reference("i8", str(ord(letter)))
 
     def integer(self, value: str) -> str:
@@ -55,32 +59,41 @@ class Routine:
         return self.by_reference("i32", self.emit(f"trunc i64 {value} to i32"))
 
     def pointer(self, index: int) -> str:
+        """Return pointer operand `index` of the kernel."""
         at = self.emit(f"getelementptr inbounds ptr, ptr %pointers, i64 {index}")
         return self.emit(f"load ptr, ptr {at}")
 
     def size(self, index: int) -> str:
+        """Return size operand `index` of the kernel."""
         at = self.emit(f"getelementptr inbounds i64, ptr %sizes, i64 {index}")
         return self.emit(f"load i64, ptr {at}")
 
     def offset(self, kind: str, pointer: str, index: str) -> str:
+        """Return the address of element `index`."""
         return self.emit(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {index}")
 
     def load(self, kind: str, pointer: str, index: str = "0") -> str:
+        """Read element `index`."""
         return self.emit(f"load {kind}, ptr {self.offset(kind, pointer, index)}")
 
     def store(self, kind: str, value: str, pointer: str, index: str = "0") -> None:
+        """Write element `index`."""
         self.do(f"store {kind} {value}, ptr {self.offset(kind, pointer, index)}")
 
     def binary(self, instruction: str, a: str, b: str, kind: str = "i64") -> str:
+        """Append an instruction of two operands."""
         return self.emit(f"{instruction} {kind} {a}, {b}")
 
     def compare(self, predicate: str, a: str, b: str, kind: str = "i64") -> str:
+        """Append an integer comparison."""
         return self.emit(f"icmp {predicate} {kind} {a}, {b}")
 
     def select(self, mask: str, a: str, b: str, kind: str = "i64") -> str:
+        """Return a where the mask holds, else b."""
         return self.emit(f"select i1 {mask}, {kind} {a}, {kind} {b}")
 
     def at_least(self, value: str, least: str) -> str:
+        """Return the larger of two int64."""
         return self.select(self.compare("sgt", value, least), value, least)
 
     def call(self, result: str, function: str, arguments: list[tuple[str, str]]) -> str:

@@ -1,20 +1,18 @@
 """The functions which kernel text may call, each as a formula in LLVM IR, with NumPy's semantics.
 
-`FUNCTIONS` is the table: a name, how its arguments are typed, and its formula. `definitions` returns
-the IR of all functions that a module declares, so that they are inlined and vectorized with the
-loop that calls them. Sources of a formula, in this order: an own branch-free approximation, glibc's
-vector math (libmvec) with libm for the tail, SciPy's compiled special functions.
+`FUNCTIONS` is the table: a name, how its arguments are typed, and its formula. `link` adds to a
+module the functions that it declares, so that they are inlined and vectorized with the loop that
+calls them. Sources of a formula, in this order: an own branch-free approximation, glibc's vector
+math (libmvec) with libm for the tail, SciPy's compiled special functions.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from adgraph.lower import approximations, native
@@ -40,10 +38,13 @@ class Function:
 
 
 def _own(formula: Callable[[Emitter, str], str], libm: str) -> Callable[[Emitter, str], str]:
-    """Use an own approximation in float64; libm where the CPU has no fused multiply-add."""
+    """Use an own float64 formula, but libm without fused multiply-add, and libmvec in float32."""
 
     def emit(e: Emitter, x: str) -> str:
-        return formula(e, x) if native.has_fma() else _libm(libm)(e, x)
+        fast_libm = e.scalar.code == "f4" and _vector_function(e, libm + "f", 1) is not None
+        if fast_libm or not native.has_fma():
+            return _libm(libm)(e, x)
+        return _widened(formula)(e, x)
 
     return emit
 
@@ -65,18 +66,28 @@ def _libm(name: str) -> Callable[..., str]:
 
 def _vector_variant(e: Emitter, function: str, arity: int) -> str:
     """Return the attribute that names libmvec's version of a function, if there is one."""
-    isa = native.vector_math_isa()
-    if not isa:
+    vector_function = _vector_function(e, function, arity)
+    if vector_function is None:
         return ""
-    lanes = LANES[isa][e.scalar.code]
-    vector_function = f"_ZGV{isa}N{lanes}{'v' * arity}_{function}"
-    if native.resolve(vector_function) is None:
-        return ""
+    lanes = _lanes(e)
     vector = f"<{lanes} x {e.type}>"
     parameters = ", ".join([vector] * arity)
     e.declarations.add(f"declare {vector} @{vector_function}({parameters})")
     mapping = f"_ZGV_LLVM_N{lanes}{'v' * arity}_{function}({vector_function})"
     return f' "vector-function-abi-variant"="{mapping}"'
+
+
+def _vector_function(e: Emitter, function: str, arity: int) -> str | None:
+    """Return the name which glibc's vector ABI gives to a function, if libmvec has it."""
+    isa = native.vector_math_isa()
+    if not isa:
+        return None
+    name = f"_ZGV{isa}N{_lanes(e)}{'v' * arity}_{function}"
+    return None if native.resolve(name) is None else name
+
+
+def _lanes(e: Emitter) -> int:
+    return LANES[native.vector_math_isa()][e.scalar.code]
 
 
 def _scipy(name: str) -> Callable[..., str]:
@@ -116,8 +127,16 @@ def _widened(emit: Callable[..., str]) -> Callable[..., str]:
     return wrapper
 
 
-def _log10(e: Emitter, x: str) -> str:
-    return _libm("log10")(e, x)
+def _gammaln(e: Emitter, x: str) -> str:
+    """Take libm's lgamma, which differs from SciPy's gammaln only at -inf."""
+    return e.select(e.compare("oeq", x, -math.inf), -math.inf, _libm("lgamma")(e, x))
+
+
+def _expit(e: Emitter, x: str) -> str:
+    """Divide by 1 + e**-|x|, which overflows on neither side."""
+    small = e.call("exp", e.neg(e.abs(x)))
+    numerator = e.select(e.compare("olt", x, 0.0), small, 1.0)
+    return e.div(numerator, e.add(small, 1.0))
 
 
 def _sinh(e: Emitter, x: str) -> str:
@@ -471,30 +490,27 @@ def _polygamma(e: Emitter, n: str, x: str) -> str:
     return e.select(e.compare("oeq", n, 0.0), e.call("digamma", x), value)
 
 
-def _floats(arity: int, **formulas: Callable[..., str]) -> tuple[Function, ...]:
-    return tuple(Function(name, arity, "float", emit) for name, emit in formulas.items())
-
-
-def _kind(family: Family, arity: int, **formulas: Callable[..., str]) -> tuple[Function, ...]:
+def _rows(family: Family, arity: int, **formulas: Callable[..., str]) -> tuple[Function, ...]:
     return tuple(Function(name, arity, family, emit) for name, emit in formulas.items())
 
 
 _ROWS = (
-    *_floats(
+    *_rows(
+        "float",
         1,
-        exp=_widened(_own(approximations.exp, "exp")),
-        exp2=_widened(_own(approximations.exp2, "exp2")),
-        expm1=_widened(_own(approximations.expm1, "expm1")),
-        log=_widened(_own(approximations.log, "log")),
-        log1p=_widened(_own(approximations.log1p, "log1p")),
+        exp=_own(approximations.exp, "exp"),
+        exp2=_own(approximations.exp2, "exp2"),
+        expm1=_own(approximations.expm1, "expm1"),
+        log=_own(approximations.log, "log"),
+        log1p=_own(approximations.log1p, "log1p"),
         log2=_libm("log2"),
-        log10=_log10,
+        log10=_libm("log10"),
         sin=_libm("sin"),
         cos=_libm("cos"),
         tan=_libm("tan"),
-        sinh=_widened(_sinh),
-        cosh=_widened(_cosh),
-        tanh=_widened(_own(approximations.tanh, "tanh")),
+        sinh=_own(_sinh, "sinh"),
+        cosh=_own(_cosh, "cosh"),
+        tanh=_own(approximations.tanh, "tanh"),
         arcsin=_libm("asin"),
         arccos=_libm("acos"),
         arctan=_libm("atan"),
@@ -503,16 +519,16 @@ _ROWS = (
         arctanh=_libm("atanh"),
         sqrt=_intrinsic("sqrt"),
         cbrt=_libm("cbrt"),
-        expit=_widened(approximations.expit),
+        expit=_expit,
         erf=_libm("erf"),
         erfc=_libm("erfc"),
         ndtr=_widened(_ndtr),
-        gammaln=_libm("lgamma"),
+        gammaln=_gammaln,
         gamma=_libm("tgamma"),
-        digamma=_widened(_scipy("__pyx_fuse_1psi")),
-        psi=_widened(_scipy("__pyx_fuse_1psi")),
-        log_ndtr=_widened(_scipy("__pyx_fuse_1log_ndtr")),
-        erfinv=_widened(_scipy("__pyx_fuse_1erfinv")),
+        digamma=_widened(_scipy("psi")),
+        psi=_widened(_scipy("psi")),
+        log_ndtr=_widened(_scipy("log_ndtr")),
+        erfinv=_widened(_scipy("erfinv")),
         erfcinv=_widened(_scipy("erfcinv")),
         ndtri=_widened(_scipy("ndtri")),
         floor=_intrinsic("floor"),
@@ -520,7 +536,8 @@ _ROWS = (
         trunc=_intrinsic("trunc"),
         rint=_intrinsic("rint"),
     ),
-    *_floats(
+    *_rows(
+        "float",
         2,
         arctan2=_libm("atan2"),
         hypot=_libm("hypot"),
@@ -535,8 +552,8 @@ _ROWS = (
         zeta=_widened(_zeta),
         polygamma=_widened(_polygamma),
     ),
-    *_kind("number", 1, absolute=_absolute, sign=_sign),
-    *_kind(
+    *_rows("number", 1, absolute=_absolute, sign=_sign),
+    *_rows(
         "number",
         2,
         maximum=_maximum,
@@ -548,8 +565,8 @@ _ROWS = (
         floor_divide=_floor_divide,
         power=_power,
     ),
-    *_kind("integer", 2, gcd=_gcd, lcm=_lcm, left_shift=_left_shift, right_shift=_right_shift),
-    *_kind("predicate", 1, isnan=_isnan, isinf=_isinf, isfinite=_isfinite, signbit=_signbit),
+    *_rows("integer", 2, gcd=_gcd, lcm=_lcm, left_shift=_left_shift, right_shift=_right_shift),
+    *_rows("predicate", 1, isnan=_isnan, isinf=_isinf, isfinite=_isfinite, signbit=_signbit),
 )
 FUNCTIONS = {function.name: function for function in _ROWS}
 _DECLARATION = re.compile(r'^declare [^@\n]*@"?adgraph\.(\w+)\.(\w+)"?\(.*$', re.MULTILINE)
@@ -626,13 +643,3 @@ def _keep(declarations: list[str]) -> str:
     kind = f"[{len(names)} x ptr]"
     section = 'section "llvm.metadata"'
     return f"@llvm.compiler.used = appending global {kind} [{pointers}], {section}"
-
-
-@functools.cache
-def source_hash() -> str:
-    """Return a digest of the source of all formulas, for cache keys."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for name in ("vmath.py", "approximations.py", "emitter.py", "frontend.py", "native.py"):
-        digest.update((folder / name).read_bytes())
-    return digest.hexdigest()

@@ -18,6 +18,7 @@ from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType
 
 Partials = Callable[..., tuple[Any, ...]]
+UNSUPPORTED = "egG"  # float16 and the long doubles
 
 
 def add_tangents(a: Any, b: Any) -> Any:
@@ -56,6 +57,7 @@ def elementwise(
     weight: float = 1.0,
     singular: bool = False,
     masks: bool = False,
+    commutative: bool = False,
     jvp: Callable[..., Any] | None = None,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
 ) -> Op:
@@ -75,6 +77,7 @@ def elementwise(
         weight=weight,
         singular=singular,
         masks=masks,
+        commutative=commutative,
         jvp=jvp,
         vjp=vjp,
     )
@@ -91,6 +94,7 @@ def elementwise_function(
     weight: float = 1.0,
     singular: bool = False,
     masks: bool = False,
+    commutative: bool = False,
     jvp: Callable[..., Any] | None = None,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
 ) -> Op:
@@ -120,6 +124,7 @@ def elementwise_function(
             numpy=numpy,
             singular=singular,
             masks=masks,
+            commutative=commutative,
             differentiable=partials is not None or jvp is not None,
         )
     )
@@ -144,16 +149,19 @@ def resolve_dtypes(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> tup
     An operand is a dtype, or one of the types `int`, `float`, `complex` for a Python scalar.
     """
     try:
-        return ufunc.resolve_dtypes((*operands, *(None,) * ufunc.nout))
+        dtypes = ufunc.resolve_dtypes((*operands, *(None,) * ufunc.nout))
     except TypeError:
-        listed = ", ".join(getattr(d, "name", None) or d.__name__ for d in operands)
-        raise DtypeError(
-            message(
-                f"{name} is not defined for operands of dtypes {listed}",
-                "NumPy has no loop for them",
-                "convert with x.astype(...)",
-            )
-        ) from None
+        raise _no_loop(name, operands, "NumPy has no loop for them") from None
+    if any(d.char in UNSUPPORTED for d in dtypes):
+        width = next(d for d in dtypes if d.char in UNSUPPORTED)
+        raise _no_loop(name, operands, f"NumPy computes it in {width}, which has no kernels here")
+    return dtypes
+
+
+def _no_loop(name: str, operands: tuple[Any, ...], why: str) -> DtypeError:
+    listed = ", ".join(getattr(d, "name", None) or d.__name__ for d in operands)
+    found = f"{name} is not defined for operands of dtypes {listed}"
+    return DtypeError(message(found, why, "convert with x.astype(...), to float64 for example"))
 
 
 def _align(x: Any, rank: int) -> Any:

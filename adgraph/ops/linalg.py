@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
-from adgraph.errors import ShapeError, message
+from adgraph.errors import DtypeError, MatrixError, ShapeError, message
 from adgraph.ir.code import Routine
-from adgraph.ir.op import Kind, type_of
+from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType
-from adgraph.ops.kinds import bilinear
+from adgraph.ops.kinds import add_tangents, bilinear
 
 Types = tuple[ArrayType, ...]
 
@@ -69,6 +71,392 @@ matmul = bilinear(
     lambda ct, a, b: ct @ swap(b),
     lambda ct, a, b: swap(a) @ ct,
     batch=_matmul_batch,
-    code=Routine("matmul", _matmul_sizes),
+    code=Routine("matmul", _matmul_sizes, strided=True),
     flops=_matmul_flops,
+)
+
+
+# --- square matrices ------------------------------------------------------------------------------
+
+
+def _check_square(name: str, a: ArrayType) -> None:
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise MatrixError(
+            message(
+                f"{name} of an array of shape {a.shape}",
+                "the last two axes must be those of a square matrix",
+            )
+        )
+
+
+def _square_type(name: str) -> Callable[[ArrayType], ArrayType]:
+    def infer(a: ArrayType) -> ArrayType:
+        _check_square(name, a)
+        return a
+
+    return infer
+
+
+def _stack_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return batch and n."""
+    *batch, n, _ = types[0].shape
+    return math.prod(batch), n
+
+
+def _factor_scratch(types: Types, attrs: Mapping[str, Any]) -> Types:
+    """Room for one factored matrix and its pivots."""
+    a = types[0]
+    n = a.shape[-1]
+    return a.with_shape((n, n)), ArrayType(np.dtype(np.int32), (n,))
+
+
+def _cubic(factor: float) -> Callable[..., float]:
+    return lambda a, *rest, **attrs: factor * a.size * a.shape[-1]
+
+
+def _transposed(x: Any, flag: bool) -> Any:
+    return swap(x) if flag else x
+
+
+# --- lu: a = P L U, packed in one matrix; row i was exchanged with row pivots[i] -------------------
+# Its results carry no derivative: `lu_solve` has one by the matrix itself.
+
+
+def _lu(a: Any) -> tuple[Any, Any]:
+    factors = np.empty(a.shape, a.dtype)
+    pivots = np.empty(a.shape[:-1], np.int32)
+    (getrf,) = scipy.linalg.get_lapack_funcs(("getrf",), dtype=a.dtype)
+    for at in np.ndindex(*a.shape[:-2]) if a.size else ():
+        factors[at], pivots[at], _ = getrf(a[at])
+    return factors, pivots
+
+
+def _lu_type(a: ArrayType) -> Types:
+    _check_square("an LU factorization", a)
+    return a, ArrayType(np.dtype(np.int32), a.shape[:-1])
+
+
+lu = register(
+    Op(
+        name="lu",
+        kind=Kind.LIBRARY,
+        evaluate=_lu,
+        infer=_lu_type,
+        batch=lambda args, batched: lu(args[0]),
+        flops=_cubic(2 / 3),
+        code=Routine("lu", _stack_sizes),
+        differentiable=False,
+    )
+)
+
+
+# --- lu_solve: a^-1 b, or a^-T b, from the factors of a -------------------------------------------
+# `a` itself is not read: it is the operand by which the result is differentiated, so that forward
+# and backward program share one factorization. Stacks have equal leading axes.
+
+
+def _lu_solve(a: Any, factors: Any, pivots: Any, b: Any, *, transposed: bool) -> Any:
+    if (np.diagonal(factors, axis1=-2, axis2=-1) == 0).any():
+        raise np.linalg.LinAlgError("Singular matrix")
+    x = np.empty(b.shape, b.dtype)
+    (getrs,) = scipy.linalg.get_lapack_funcs(("getrs",), dtype=b.dtype)
+    for at in np.ndindex(*b.shape[:-2]) if b.size else ():
+        x[at], _ = getrs(factors[at], pivots[at], b[at], trans=int(transposed))
+    return x
+
+
+def _lu_solve_type(
+    a: ArrayType, factors: ArrayType, pivots: ArrayType, b: ArrayType, *, transposed: bool
+) -> ArrayType:
+    _check_right_side("lu_solve", a, b)
+    return b
+
+
+def _check_right_side(name: str, a: ArrayType, b: ArrayType) -> None:
+    if a.dtype != b.dtype or a.shape[:-1] != b.shape[:-1]:
+        raise ShapeError(
+            message(
+                f"{name}: a matrix {a} and a right-hand side {b} do not fit",
+                "the right-hand side needs as many rows as the matrix has",
+            )
+        )
+
+
+def _lu_solve_jvp(
+    tangents: tuple[Any, ...],
+    y: Any,
+    a: Any,
+    factors: Any,
+    pivots: Any,
+    b: Any,
+    *,
+    transposed: bool,
+) -> Any:
+    da, _, _, db = tangents
+    change = None if da is None else -(_transposed(da, transposed) @ y)
+    right = add_tangents(change, db)
+    return lu_solve(a, factors, pivots, right, transposed=transposed)
+
+
+def _lu_solve_vjp(
+    ct: Any, y: Any, a: Any, factors: Any, pivots: Any, b: Any, *, transposed: bool
+) -> tuple[Any, ...]:
+    ct_b = lu_solve(a, factors, pivots, ct, transposed=not transposed)
+    ct_a = -(y @ swap(ct_b)) if transposed else -(ct_b @ swap(y))
+    return ct_a, None, None, ct_b
+
+
+def _stretched(args: tuple[Any, ...], batched: tuple[bool, ...]) -> tuple[Any, ...]:
+    """Give every operand the batch axis in front that some have."""
+    batches = next(type_of(x).shape[0] for x, flag in zip(args, batched, strict=True) if flag)
+    return tuple(
+        x if flag else np.broadcast_to(x, (batches, *type_of(x).shape))
+        for x, flag in zip(args, batched, strict=True)
+    )
+
+
+def _lu_solve_batch(
+    args: tuple[Any, ...], batched: tuple[bool, ...], *, transposed: bool
+) -> Any:
+    if any(batched[:3]) or type_of(args[0]).ndim != 2:
+        return lu_solve(*_stretched(args, batched), transposed=transposed)
+    # One matrix, many right-hand sides: they become the columns of one.
+    a, factors, pivots, b = args
+    batches, n, columns = type_of(b).shape
+    wide = np.reshape(np.moveaxis(b, 0, 1), (n, batches * columns))
+    x = lu_solve(a, factors, pivots, wide, transposed=transposed)
+    return np.moveaxis(np.reshape(x, (n, batches, columns)), 1, 0)
+
+
+def _solve_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return batch, n, nrhs and whether the matrix is transposed."""
+    *batch, n, columns = types[3].shape
+    return math.prod(batch), n, columns, int(attrs["transposed"])
+
+
+lu_solve = register(
+    Op(
+        name="lu_solve",
+        kind=Kind.LIBRARY,
+        evaluate=_lu_solve,
+        infer=_lu_solve_type,
+        jvp=_lu_solve_jvp,
+        vjp=_lu_solve_vjp,
+        batch=_lu_solve_batch,
+        flops=lambda a, f, p, b, **attrs: 2.0 * b.size * a.shape[-1],
+        code=Routine("lu_solve", _solve_sizes),
+    )
+)
+
+
+# --- triangular_solve: only the named triangle of a is read -----------------------------------------
+
+
+def _triangle(x: Any, lower: bool) -> Any:
+    return np.tril(x) if lower else np.triu(x)
+
+
+def _triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool) -> Any:
+    if (np.diagonal(a, axis1=-2, axis2=-1) == 0).any():
+        raise np.linalg.LinAlgError("Singular matrix")
+    x = np.empty(b.shape, b.dtype)
+    (trtrs,) = scipy.linalg.get_lapack_funcs(("trtrs",), dtype=b.dtype)
+    for at in np.ndindex(*b.shape[:-2]) if b.size else ():
+        x[at], _ = trtrs(a[at], b[at], lower=int(lower), trans=int(transposed))
+    return x
+
+
+def _triangular_solve_type(
+    a: ArrayType, b: ArrayType, *, lower: bool, transposed: bool
+) -> ArrayType:
+    _check_square("triangular_solve", a)
+    _check_right_side("triangular_solve", a, b)
+    return b
+
+
+def _triangular_solve_jvp(
+    tangents: tuple[Any, Any], y: Any, a: Any, b: Any, *, lower: bool, transposed: bool
+) -> Any:
+    da, db = tangents
+    change = None if da is None else -(_transposed(_triangle(da, lower), transposed) @ y)
+    return triangular_solve(a, add_tangents(change, db), lower=lower, transposed=transposed)
+
+
+def _triangular_solve_vjp(
+    ct: Any, y: Any, a: Any, b: Any, *, lower: bool, transposed: bool
+) -> tuple[Any, Any]:
+    ct_b = triangular_solve(a, ct, lower=lower, transposed=not transposed)
+    ct_a = -(y @ swap(ct_b)) if transposed else -(ct_b @ swap(y))
+    return _triangle(ct_a, lower), ct_b
+
+
+def _triangular_solve_batch(
+    args: tuple[Any, Any], batched: tuple[bool, bool], *, lower: bool, transposed: bool
+) -> Any:
+    return triangular_solve(*_stretched(args, batched), lower=lower, transposed=transposed)
+
+
+def _triangular_solve_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    *batch, n, columns = types[1].shape
+    return math.prod(batch), n, columns, int(attrs["lower"]), int(attrs["transposed"])
+
+
+triangular_solve = register(
+    Op(
+        name="triangular_solve",
+        kind=Kind.LIBRARY,
+        evaluate=_triangular_solve,
+        infer=_triangular_solve_type,
+        jvp=_triangular_solve_jvp,
+        vjp=_triangular_solve_vjp,
+        batch=_triangular_solve_batch,
+        flops=lambda a, b, **attrs: float(b.size * a.shape[-1]),
+        code=Routine("triangular_solve", _triangular_solve_sizes),
+    )
+)
+
+
+# --- inv --------------------------------------------------------------------------------------------
+
+INV_BLOCK = 32  # columns that the library's inverse works on at once
+
+
+def _inv_jvp(tangents: tuple[Any], y: Any, a: Any) -> Any:
+    return -(y @ tangents[0] @ y)
+
+
+def _inv_vjp(ct: Any, y: Any, a: Any) -> tuple[Any]:
+    transposed = swap(y)
+    return (-(transposed @ ct @ transposed),)
+
+
+def _inv_scratch(types: Types, attrs: Mapping[str, Any]) -> Types:
+    n = types[0].shape[-1]
+    return types[0].with_shape((INV_BLOCK * max(n, 1),)), ArrayType(np.dtype(np.int32), (n,))
+
+
+inv = register(
+    Op(
+        name="inv",
+        kind=Kind.LIBRARY,
+        evaluate=np.linalg.inv,
+        infer=_square_type("an inverse"),
+        jvp=_inv_jvp,
+        vjp=_inv_vjp,
+        batch=lambda args, batched: inv(args[0]),
+        flops=_cubic(2),
+        code=Routine("inv", _stack_sizes, _inv_scratch),
+    )
+)
+
+
+# --- det and slogdet: Jacobi's formula, so the matrix must be regular where it is differentiated -----
+
+
+def _trace_of_product(a: Any, b: Any) -> Any:
+    """Return the trace of a @ b."""
+    return np.sum(swap(a) * b, axis=(-2, -1))
+
+
+def _over_matrix(x: Any) -> Any:
+    return np.reshape(x, (*type_of(x).shape, 1, 1))
+
+
+def _det_type(a: ArrayType) -> ArrayType:
+    _check_square("a determinant", a)
+    return a.with_shape(a.shape[:-2])
+
+
+def _slogdet_type(a: ArrayType) -> Types:
+    return _det_type(a), _det_type(a)
+
+
+det = register(
+    Op(
+        name="det",
+        kind=Kind.LIBRARY,
+        evaluate=np.linalg.det,
+        infer=_det_type,
+        jvp=lambda tangents, y, a: y * _trace_of_product(inv(a), tangents[0]),
+        vjp=lambda ct, y, a: (_over_matrix(ct * y) * swap(inv(a)),),
+        batch=lambda args, batched: det(args[0]),
+        flops=_cubic(2 / 3),
+        code=Routine("det", _stack_sizes, _factor_scratch),
+    )
+)
+
+
+def _slogdet_jvp(tangents: tuple[Any], y: Any, a: Any) -> tuple[None, Any]:
+    return None, _trace_of_product(inv(a), tangents[0])
+
+
+def _slogdet_vjp(cts: tuple[Any, Any], y: Any, a: Any) -> tuple[Any]:
+    return (None if cts[1] is None else _over_matrix(cts[1]) * swap(inv(a)),)
+
+
+slogdet = register(
+    Op(
+        name="slogdet",
+        kind=Kind.LIBRARY,
+        evaluate=lambda a: tuple(np.linalg.slogdet(a)),
+        infer=_slogdet_type,
+        jvp=_slogdet_jvp,
+        vjp=_slogdet_vjp,
+        batch=lambda args, batched: slogdet(args[0]),
+        flops=_cubic(2 / 3),
+        code=Routine("slogdet", _stack_sizes, _factor_scratch),
+    )
+)
+
+
+# --- cholesky: the lower factor; only the lower triangle of a is read --------------------------------
+# Derivatives: Murray, Differentiation of the Cholesky decomposition (2016), equations 8 and 10. The
+# matrix differentiated is the symmetric one of the lower triangle, so the cotangent is lower too.
+
+
+def _half_lower(x: Any) -> Any:
+    """Murray's phi: the lower triangle with its diagonal halved."""
+    n = type_of(x).shape[-1]
+    return x * (np.tri(n, dtype=x.dtype) - np.eye(n, dtype=x.dtype) / 2)
+
+
+def _cholesky_jvp(tangents: tuple[Any], y: Any, a: Any) -> Any:
+    half = _half_lower(tangents[0])
+    da = half + swap(half)
+    left = triangular_solve(y, da, lower=True, transposed=False)
+    both = triangular_solve(y, swap(left), lower=True, transposed=False)
+    return y @ _half_lower(both)
+
+
+def _cholesky_vjp(ct: Any, y: Any, a: Any) -> tuple[Any]:
+    inner = _half_lower(swap(y) @ np.tril(ct))
+    left = triangular_solve(y, inner, lower=True, transposed=True)
+    both = swap(triangular_solve(y, swap(left), lower=True, transposed=True))
+    return (_half_lower(both + swap(both)),)
+
+
+def _cholesky_type(a: ArrayType) -> ArrayType:
+    _check_square("a Cholesky factorization", a)
+    if a.dtype.kind == "c":
+        raise DtypeError(
+            message(
+                f"a Cholesky factorization of dtype {a.dtype}",
+                "adgraph factors real symmetric matrices only",
+            )
+        )
+    return a
+
+
+cholesky = register(
+    Op(
+        name="cholesky",
+        kind=Kind.LIBRARY,
+        evaluate=np.linalg.cholesky,
+        infer=_cholesky_type,
+        jvp=_cholesky_jvp,
+        vjp=_cholesky_vjp,
+        batch=lambda args, batched: cholesky(args[0]),
+        flops=_cubic(1 / 3),
+        code=Routine("cholesky", _stack_sizes),
+    )
 )

@@ -1,4 +1,8 @@
-"""Folds over axes. `axis` is a tuple of non-negative axes, which the result does not keep."""
+"""Folds over axes, scans along one axis, and the positions of extrema.
+
+`axis` of a fold is a tuple of non-negative axes, which the result does not keep; that of a scan is
+one axis. NumPy's many reductions are composed of these in `tracing.numpy_api.reduction`.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.ir.code import Fold
+from adgraph.errors import DtypeError, ShapeError, message
+from adgraph.ir.code import Fold, Loops
 from adgraph.ir.op import Kind, Op, register, type_of
-from adgraph.ir.types import ArrayType, Shape
-from adgraph.ops.kinds import linear
+from adgraph.ir.types import ArrayType, Shape, Slice
+from adgraph.ops.kinds import elementwise_function, linear
+from adgraph.ops.shape import getitem, place
 
 Axes = tuple[int, ...]
+Types = tuple[ArrayType, ...]
 
 
 def kept(shape: Shape, axis: Axes) -> Shape:
@@ -94,6 +101,27 @@ def reduction(
 # --- max and min: elements that tie share the derivative evenly -------------------------------
 
 
+def _extremum_type(x: ArrayType, *, axis: Axes) -> ArrayType:
+    result = fold_type(x, axis=axis)
+    if x.size == 0 and result.size:
+        raise ShapeError(
+            message(
+                f"max or min over axes {axis} of an empty array of shape {x.shape}",
+                "the extremum of no elements does not exist",
+                "pass initial=, the value of an empty fold",
+            )
+        )
+    if x.dtype.kind == "c":
+        raise DtypeError(
+            message(
+                f"max or min of an array of dtype {x.dtype}",
+                "adgraph does not order complex numbers",
+                "take np.abs(x) or x.real first",
+            )
+        )
+    return result
+
+
 def _extremum_jvp(tangents: tuple[Any], y: Any, x: Any, *, axis: Axes) -> Any:
     hit = x == spread(y, type_of(x), axis)
     zero = np.zeros((), x.dtype)
@@ -124,6 +152,7 @@ reduce_max = reduction(
     "max",
     lambda x, *, axis: np.max(x, axis=axis),
     Fold(_lowest, "maximum({0}, {1})"),
+    infer=_extremum_type,
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
     masks=True,
@@ -132,7 +161,260 @@ reduce_min = reduction(
     "min",
     lambda x, *, axis: np.min(x, axis=axis),
     Fold(_highest, "minimum({0}, {1})"),
+    infer=_extremum_type,
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
     masks=True,
+)
+
+
+# --- any and all: of bools ----------------------------------------------------------------------
+
+reduce_any = reduction(
+    "any", lambda x, *, axis: np.any(x, axis=axis), Fold(lambda dtype: False, "{0} | {1}")
+)
+reduce_all = reduction(
+    "all", lambda x, *, axis: np.all(x, axis=axis), Fold(lambda dtype: True, "{0} & {1}")
+)
+
+
+# --- scans: loops along one axis of (outer, n, inner) --------------------------------------------
+
+
+def split_at(x: ArrayType, axis: int) -> tuple[int, int, int]:
+    """Return the numbers of elements before, along and behind an axis."""
+    return math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+
+
+def _scan_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    return *split_at(types[0], attrs["axis"]), int(attrs["reverse"])
+
+
+_CUMSUM = """
+def kernel(x, y, outer, n, inner, reverse):
+    for i in range(outer):
+        for k in range(n):
+            row = i * n + k + reverse * (n - 1 - 2 * k)
+            before = inner * (2 * reverse - 1)
+            for j in range(inner):
+                at = row * inner + j
+                if k == 0:
+                    y[at] = x[at]
+                else:
+                    y[at] = y[at + before] + x[at]
+"""
+
+
+def _cumsum(x: Any, *, axis: int, reverse: bool) -> Any:
+    if reverse:
+        return np.flip(np.cumsum(np.flip(x, axis), axis, dtype=x.dtype), axis)
+    return np.cumsum(x, axis, dtype=x.dtype)
+
+
+cumsum = linear(
+    "cumsum",
+    Kind.MOVEMENT,
+    _cumsum,
+    lambda x, *, axis, reverse: x,
+    lambda ct, x, *, axis, reverse: cumsum(ct, axis=axis, reverse=not reverse),
+    batch=lambda n, *, axis, reverse: {"axis": axis + 1, "reverse": reverse},
+    code=Loops(_CUMSUM, _scan_sizes),
+    flops=lambda x, *, axis, reverse: float(x.size),
+)
+
+
+# --- recurrence: z[k] = a[k] z[k-1] + b[k], z[0] = b[0] ------------------------------------------
+# Cumulative products are such recurrences, and so are their derivatives: no division by an element
+# that may be zero. Reversed, k runs from the last element to the first.
+
+_RECURRENCE = """
+def kernel(a, b, z, outer, n, inner, reverse):
+    for i in range(outer):
+        for k in range(n):
+            row = i * n + k + reverse * (n - 1 - 2 * k)
+            before = inner * (2 * reverse - 1)
+            for j in range(inner):
+                at = row * inner + j
+                if k == 0:
+                    z[at] = b[at]
+                else:
+                    z[at] = a[at] * z[at + before] + b[at]
+"""
+
+
+def _recurrence(a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
+    factors, terms = np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0)
+    z = np.empty(terms.shape, b.dtype)
+    state = np.zeros((), b.dtype)
+    for k in range(len(z))[:: -1 if reverse else 1]:
+        first = k == (len(z) - 1 if reverse else 0)
+        state = terms[k] if first else factors[k] * state + terms[k]
+        z[k] = state
+    return np.moveaxis(z, 0, axis)
+
+
+def _recurrence_type(a: ArrayType, b: ArrayType, *, axis: int, reverse: bool) -> ArrayType:
+    if a != b:
+        raise ShapeError(f"recurrence: the factors {a} and the terms {b} differ in type")
+    return b
+
+
+def _previous(x: Any, axis: int, reverse: bool, fill: int) -> Any:
+    """Shift along an axis so that element k holds element k - 1; the first becomes `fill`."""
+    shape = type_of(x).shape
+    if shape[axis] == 0:
+        return x
+    box = [Slice(0, n, 1) for n in shape]
+    source, target = Slice(0, shape[axis] - 1, 1), Slice(1, shape[axis] - 1, 1)
+    if reverse:
+        source, target = target, source
+    box[axis] = source
+    rest = getitem(x, index=tuple(box))
+    if fill == 0:
+        box[axis] = target
+        return place(rest, index=tuple(box), shape=shape)
+    edge = np.full(unit(shape, (axis,)), fill, x.dtype)
+    return np.concatenate([rest, edge] if reverse else [edge, rest], axis=axis)
+
+
+def _recurrence_jvp(
+    tangents: tuple[Any, Any], y: Any, a: Any, b: Any, *, axis: int, reverse: bool
+) -> Any:
+    da, db = tangents
+    if da is None:
+        return recurrence(a, db, axis=axis, reverse=reverse)
+    terms = da * _previous(y, axis, reverse, 0)
+    return recurrence(a, terms if db is None else terms + db, axis=axis, reverse=reverse)
+
+
+def _recurrence_vjp(
+    ct: Any, y: Any, a: Any, b: Any, *, axis: int, reverse: bool
+) -> tuple[Any, Any]:
+    back = recurrence(_previous(a, axis, not reverse, 0), ct, axis=axis, reverse=not reverse)
+    return back * _previous(y, axis, reverse, 0), back
+
+
+def _recurrence_batch(
+    args: tuple[Any, Any], batched: tuple[bool, bool], *, axis: int, reverse: bool
+) -> Any:
+    shape = type_of(args[0] if batched[0] else args[1]).shape
+    a, b = (x if flag else np.broadcast_to(x, shape) for x, flag in zip(args, batched, strict=True))
+    return recurrence(a, b, axis=axis + 1, reverse=reverse)
+
+
+recurrence = register(
+    Op(
+        name="recurrence",
+        kind=Kind.MOVEMENT,
+        evaluate=_recurrence,
+        infer=_recurrence_type,
+        jvp=_recurrence_jvp,
+        vjp=_recurrence_vjp,
+        batch=_recurrence_batch,
+        flops=lambda a, b, *, axis, reverse: 2.0 * a.size,
+        code=Loops(_RECURRENCE, _scan_sizes),
+    )
+)
+
+
+def cumulative_product(x: Any, axis: int, *, reverse: bool = False) -> Any:
+    """Return the products of the elements up to each one along an axis."""
+    shape = type_of(x).shape
+    box = [Slice(0, n, 1) for n in shape]
+    box[axis] = Slice(max(shape[axis] - 1, 0) if reverse else 0, min(shape[axis], 1), 1)
+    first = place(getitem(x, index=tuple(box)), index=tuple(box), shape=shape)
+    return recurrence(x, first, axis=axis, reverse=reverse)
+
+
+# --- prod: its derivative is the product of the others, from both sides --------------------------
+
+
+def _products_of_others(x: Any, axis: Axes) -> Any:
+    """Return for every element the product of all others that are folded with it."""
+    shape = type_of(x).shape
+    order = (*(i for i in range(len(shape)) if i not in axis), *axis)
+    rank = len(shape) - len(axis)
+    count = math.prod(shape[a] for a in axis)
+    rows = np.reshape(np.transpose(x, order), (*kept(shape, axis), count))
+    left = _previous(cumulative_product(rows, rank), rank, False, 1)
+    right = _previous(cumulative_product(rows, rank, reverse=True), rank, True, 1)
+    others = np.reshape(left * right, tuple(shape[i] for i in order))
+    return np.transpose(others, tuple(order.index(i) for i in range(len(shape))))
+
+
+def _prod_jvp(tangents: tuple[Any], y: Any, x: Any, *, axis: Axes) -> Any:
+    return np.sum(tangents[0] * _products_of_others(x, axis), axis=axis)
+
+
+def _prod_vjp(ct: Any, y: Any, x: Any, *, axis: Axes) -> tuple[Any]:
+    return (spread(ct, type_of(x), axis) * _products_of_others(x, axis),)
+
+
+reduce_prod = reduction(
+    "prod",
+    lambda x, *, axis: np.prod(x, axis=axis, dtype=x.dtype),
+    Fold(lambda dtype: 1, "{0} * {1}"),
+    jvp=_prod_jvp,
+    vjp=_prod_vjp,
+)
+
+
+# --- argmax and argmin: the first position; nan is the extremum, as in NumPy ---------------------
+
+
+def _arg_type(x: ArrayType, *, axis: int) -> ArrayType:
+    _extremum_type(x, axis=(axis,))
+    return fold_type(x, axis=(axis,)).with_dtype(np.int64)
+
+
+def _arg_extremum(name: str, function: Callable[..., Any], relation: str) -> Op:
+    text = f"""
+def kernel(x, position, outer, n, inner):
+    for i in range(outer):
+        for j in range(inner):
+            best = x[i * n * inner + j]
+            found = 0
+            for k in range(1, n):
+                value = x[(i * n + k) * inner + j]
+                if value {relation} best or (value != value and best == best):
+                    best = value
+                    found = k
+            position[i * inner + j] = found
+"""
+
+    def batch(args: tuple[Any], batched: tuple[bool], *, axis: int) -> Any:
+        return op(args[0], axis=axis + 1)
+
+    op = register(
+        Op(
+            name=name,
+            kind=Kind.MOVEMENT,
+            evaluate=lambda x, *, axis: function(x, axis=axis),
+            infer=_arg_type,
+            batch=batch,
+            flops=lambda x, *, axis: float(x.size),
+            code=Loops(text, lambda types, attrs: split_at(types[0], attrs["axis"])),
+            differentiable=False,
+        )
+    )
+    return op
+
+
+argmax = _arg_extremum("argmax", np.argmax, ">")
+argmin = _arg_extremum("argmin", np.argmin, "<")
+
+
+# --- root: sqrt with derivative 0 at 0 -------------------------------------------------------------
+# The standard deviation of equal numbers and the norm of a zero vector have a kink there; 0 is the
+# one subgradient that does not depend on a direction.
+
+
+def _root_partials(y: Any, x: Any) -> tuple[Any]:
+    zero = np.zeros((), y.dtype)
+    flat = y == zero
+    return (np.where(flat, zero, 0.5 / np.where(flat, np.ones((), y.dtype), y)),)
+
+
+root = elementwise_function(
+    "root", np.sqrt, lambda dtype: dtype, _root_partials, "sqrt({0})", weight=4
 )

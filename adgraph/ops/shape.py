@@ -137,11 +137,11 @@ def _update_jvp(
     dx, dv = tangents
     if dx is None:
         return place(dv, index=index, shape=type_of(x).shape)
-    return update(dx, np.zeros(v.shape, v.dtype) if dv is None else dv, index=index)
+    return update(dx, np.zeros_like(v) if dv is None else dv, index=index)
 
 
 def _update_vjp(ct: Any, y: Any, x: Any, v: Any, *, index: tuple[Any, ...]) -> tuple[Any, Any]:
-    return update(ct, np.zeros(v.shape, v.dtype), index=index), getitem(ct, index=index)
+    return update(ct, np.zeros_like(v), index=index), getitem(ct, index=index)
 
 
 def _update_batch(
@@ -203,7 +203,7 @@ def _parts(types: tuple[ArrayType, ...], axis: int) -> list[tuple[Slice, ...]]:
 
 
 def _concatenate_jvp(tangents: tuple[Any, ...], y: Any, *xs: Any, axis: int) -> Any:
-    filled = [np.zeros(x.shape, x.dtype) if t is None else t for t, x in zip(tangents, xs, strict=True)]
+    filled = [np.zeros_like(x) if t is None else t for t, x in zip(tangents, xs, strict=True)]
     return concatenate(*filled, axis=axis)
 
 

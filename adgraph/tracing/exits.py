@@ -1,8 +1,8 @@
 """Removal of `return`, `break` and `continue` from the body of a function.
 
 Goes in: the statements of one function. Comes out: statements that mean the same with at most one
-`return`, at the very end, and no `break` or `continue`: first by turning what follows an `if` into its
-other branch, where that is not enough by flags. Begin with `remove_exits`.
+`return`, at the very end, and no `break` or `continue`: what follows an `if` becomes its other
+branch, and where that is not enough there are flags. Begin with `remove_exits`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ import ast
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from adgraph.tracing.scope import LOOPS, always_leaves, leaves, movable, returns
+from adgraph.tracing.scope import (
+    always_leaves,
+    cleans_up_after_exit,
+    leaves,
+    movable,
+    own,
+    returns,
+)
 
 PREFIX = "__adgraph_"
 RESULT = f"{PREFIX}result__"
@@ -23,6 +30,12 @@ Node = TypeVar("Node", bound=ast.AST)
 def located(node: Node, like: ast.AST) -> Node:
     """Give a new node, and the new nodes in it, the position of an old one."""
     return ast.fix_missing_locations(ast.copy_location(node, like))
+
+
+def start_of(node: ast.expr | ast.stmt) -> ast.AST:
+    """Return a node of no extent at the first character of another."""
+    line, column = node.lineno, node.col_offset
+    return ast.Pass(lineno=line, col_offset=column, end_lineno=line, end_col_offset=column)
 
 
 def statements(text: str, like: ast.AST) -> list[ast.stmt]:
@@ -50,9 +63,9 @@ class Structured:
 
 
 def remove_exits(body: list[ast.stmt]) -> Structured:
-    """Return `body` with no `break` or `continue` and with at most one `return`, at its end.
+    r"""Return `body` with no `break` or `continue` and with at most one `return`, at its end.
 
-    >>> source = "while x:\\n if x == 3: break\\n x -= 1\\nreturn x"
+    >>> source = "while x:\n if x == 3: break\n x -= 1\nreturn x"
     >>> print(ast.unparse(remove_exits(ast.parse(source).body).body))
     __adgraph_break_1__ = False
     while x:
@@ -74,12 +87,14 @@ class _Returned(ast.Return):
 
 @dataclass
 class _Region:
-    """A function's body (`broken` is None) or a loop's: where exits lead to, and which flags they need."""
+    """The body of a loop, or of the function (loop 0): what flags its exits set, and which do."""
 
     left: str
-    broken: str | None
+    broken: str
+    loop: int
     uses_left: bool = False
     uses_broken: bool = False
+    uses_returned: bool = False
 
 
 @dataclass
@@ -91,7 +106,7 @@ class _Exits:
     uses_returned: bool = False
 
     def function(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        region = _Region(RETURNED, None)
+        region = _Region(RETURNED, RETURNED, 0)
         last = body[-1]
         if isinstance(last, ast.Return) and not returns(body[:-1]):
             return [*self.block(body[:-1], region, tail=True), last]
@@ -134,10 +149,10 @@ class _Exits:
         if isinstance(exit_, ast.Return) and not isinstance(exit_, _Returned):
             value = exit_.value or ast.Constant(None)
             done.append(located(ast.Assign([ast.Name(RESULT, ast.Store())], value), exit_))
-        if isinstance(exit_, ast.Return) and region.broken is not None:
-            self.uses_returned = True
-            flags.append(RETURNED)
-        if not isinstance(exit_, ast.Continue) and region.broken is not None:
+            flags += [RETURNED] if region.loop else []
+        if isinstance(exit_, ast.Return) and region.loop:
+            region.uses_returned = self.uses_returned = True
+        if not isinstance(exit_, ast.Continue) and region.loop:
             region.uses_broken = True
             flags.append(region.broken)
         if not tail:
@@ -177,74 +192,77 @@ class _Exits:
         return [located(ast.If(test, body, []), rest[0])]
 
     def compound(self, statement: ast.stmt, region: _Region, *, tail: bool) -> ast.stmt:
-        """Rewrite the blocks of a statement which Python keeps: with, try, match, an `if` without exits."""
-
-        def block(body: list[ast.stmt], tail: bool = tail) -> list[ast.stmt]:
-            return _filled(self.block(body, region, tail=tail), statement) if body else []
-
+        """Rewrite the blocks of a statement that stays: with, try, match, an `if` without exits."""
         match statement:
             case ast.If():
-                statement.body = block(statement.body)
-                statement.orelse = block(statement.orelse)
+                statement.body = self.filled(statement.body, region, tail=tail)
+                statement.orelse = self.filled(statement.orelse, region, tail=tail)
             case ast.With():
-                statement.body = block(statement.body)
+                statement.body = self.filled(statement.body, region, tail=tail)
             case ast.Match():
                 for case in statement.cases:
-                    case.body = block(case.body)
+                    case.body = self.filled(case.body, region, tail=tail)
             case ast.Try() | ast.TryStar():
-                body_leaves = any(leaves(inner) for inner in statement.body)
-                statement.body = block(statement.body, tail and not statement.orelse)
-                for handler in statement.handlers:
-                    handler.body = block(handler.body)
-                if body_leaves:
-                    statement.orelse = self.guarded(statement.orelse, region, tail=tail)
-                else:
-                    statement.orelse = block(statement.orelse)
-                statement.finalbody = block(statement.finalbody)
+                self.try_(statement, region, tail=tail)
         return statement
 
+    def filled(self, body: list[ast.stmt], region: _Region, *, tail: bool) -> list[ast.stmt]:
+        """Rewrite a block that must not become empty if it was not."""
+        return _filled(self.block(body, region, tail=tail), body[0]) if body else []
+
+    def try_(self, statement: ast.Try | ast.TryStar, region: _Region, *, tail: bool) -> None:
+        """Rewrite a try: an exit skips its `else`, and an exception caught cancels an exit."""
+        body_leaves = any(leaves(inner) for inner in statement.body)
+        cancels = any(cleans_up_after_exit(inner) for inner in own(statement.body))
+        statement.body = self.filled(statement.body, region, tail=tail and not statement.orelse)
+        for handler in statement.handlers:
+            reset = self.reset(region, handler) if cancels else []
+            handler.body = reset + self.filled(handler.body, region, tail=tail)
+        if body_leaves:
+            statement.orelse = self.guarded(statement.orelse, region, tail=tail)
+        else:
+            statement.orelse = self.filled(statement.orelse, region, tail=tail)
+        statement.finalbody = self.filled(statement.finalbody, region, tail=tail)
+
+    def reset(self, region: _Region, handler: ast.ExceptHandler) -> list[ast.stmt]:
+        """Clear the flags that may be set by an exit on whose way an exception was raised."""
+        used = [(region.left, region.uses_left), (region.broken, region.uses_broken)]
+        used.append((RETURNED, self.uses_returned))
+        flags = dict.fromkeys(flag for flag, is_used in used if is_used)
+        return [reset for flag in flags for reset in statements(f"{flag} = False", handler)]
+
     def loop(self, statement: ast.For | ast.While) -> tuple[list[ast.stmt], list[ast.stmt]]:
-        """Return the loop without exits, and the statements that must follow it, exits not removed."""
+        """Return the loop without exits, and what must follow it, whose exits are still there."""
         self.loops += 1
-        broken = f"{PREFIX}break_{self.loops}__"
-        region = _Region(f"{PREFIX}continue_{self.loops}__", broken)
-        going = f"{PREFIX}going_{self.loops}__"
-        after = self.after_loop(statement, broken)
+        region = _Region(
+            f"{PREFIX}continue_{self.loops}__", f"{PREFIX}break_{self.loops}__", self.loops
+        )
         body = _filled(self.block(statement.body, region, tail=True), statement)
+        after = _after_loop(statement, region)
         if region.uses_left:
             body = [*statements(f"{region.left} = False", statement), *body]
         if not region.uses_broken:
             return [_loop(statement, body)], after
-        start = statements(f"{broken} = False", statement)
+        start = statements(f"{region.broken} = False", statement)
         if isinstance(statement, ast.While) and not movable(statement.test):
-            return start + _asking(statement, body, broken, going), after
+            return start + _asking(statement, body, region), after
         loop = _loop(statement, body)
-        self.breaks[loop] = broken
+        self.breaks[loop] = region.broken
         return [*start, loop], after
 
-    def after_loop(self, statement: ast.For | ast.While, broken: str) -> list[ast.stmt]:
-        """What follows a loop: passing a return on, and the loop's `else`."""
-        after: list[ast.stmt] = []
-        if returns(statement.body):
-            test = expression(RETURNED, statement)
-            after.append(located(ast.If(test, [_Returned(None)], []), statement))
-        if not statement.orelse:
-            return after
-        if not any(_breaks(inner) for inner in statement.body):
-            return after + statement.orelse
-        test = expression(f"not {broken}", statement.orelse[0])
-        return [*after, located(ast.If(test, statement.orelse, []), statement.orelse[0])]
 
-
-def _breaks(node: ast.AST) -> bool:
-    """Tell whether a break of the loop around `node` stands in it."""
-    if isinstance(node, ast.Break):
-        return True
-    if isinstance(node, LOOPS):
-        return any(_breaks(child) for child in node.orelse)
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
-        return False
-    return any(_breaks(child) for child in ast.iter_child_nodes(node))
+def _after_loop(statement: ast.For | ast.While, region: _Region) -> list[ast.stmt]:
+    """What follows a loop: passing a return on, and the loop's `else`."""
+    after: list[ast.stmt] = []
+    if region.uses_returned:
+        test = expression(RETURNED, statement)
+        after.append(located(ast.If(test, [_Returned(None)], []), statement))
+    if not statement.orelse:
+        return after
+    if not region.uses_broken:
+        return after + statement.orelse
+    test = expression(f"not {region.broken}", statement.orelse[0])
+    return [*after, located(ast.If(test, statement.orelse, []), statement.orelse[0])]
 
 
 def _filled(body: list[ast.stmt], like: ast.AST) -> list[ast.stmt]:
@@ -257,11 +275,10 @@ def _loop(statement: ast.For | ast.While, body: list[ast.stmt]) -> ast.stmt:
     return located(ast.For(statement.target, statement.iter, body, []), statement)
 
 
-def _asking(
-    statement: ast.While, body: list[ast.stmt], broken: str, going: str
-) -> list[ast.stmt]:
-    """A loop whose test assigns: asked in the body, since `not broken and test` must not move it."""
-    again = statements(f"{going} = not {broken}", statement)
+def _asking(statement: ast.While, body: list[ast.stmt], region: _Region) -> list[ast.stmt]:
+    """A loop whose test assigns: `not broken and test` must not move it, so the body asks it."""
+    going = f"{PREFIX}going_{region.loop}__"
+    again = statements(f"{going} = not {region.broken}", statement)
     stop = statements(f"{going} = False", statement)
     ask = located(ast.If(statement.test, body + again, stop), statement)
     loop = located(ast.While(expression(going, statement), [ask], []), statement)

@@ -1,15 +1,15 @@
 """Which names a piece of Python source binds, and what else it does in its own scope.
 
-Goes in: syntax trees of one function. Comes out: its `Scope` (parameters, locals, declared names) and
-answers about parts of its body. Nothing here changes a tree. Begin with `own`, the walk which stays
-inside one scope.
+Goes in: syntax trees of one function. Comes out: its `Scope` (parameters, locals, declared names)
+and answers about parts of its body. Nothing here changes a tree. Begin with `own`, the walk which
+stays inside one scope.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -24,7 +24,7 @@ FRAME_READERS = {"locals": 0, "vars": 0, "dir": 0, "eval": None, "exec": None}
 
 
 def own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Walk the nodes which belong to the scope of `nodes`, not those of inner functions and classes.
+    """Walk the nodes which belong to the scope of `nodes`, not to inner functions and classes.
 
     A comprehension's targets are private to it and are left out; a walrus inside it is not.
     """
@@ -81,7 +81,7 @@ def _binds(node: ast.AST) -> list[str]:
 
 
 def leaves(node: ast.AST) -> bool:
-    """Tell whether a statement may end its block: a return, or a break or continue of a loop around it."""
+    """Tell whether a return, or a break or continue of a loop around it, stands in a statement."""
     if isinstance(node, ast.Return | ast.Break | ast.Continue):
         return True
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -97,7 +97,7 @@ def returns(body: Iterable[ast.stmt]) -> bool:
 
 
 def always_leaves(body: Iterable[ast.stmt]) -> bool:
-    """Tell whether control certainly does not reach the end of `body` (never said without proof)."""
+    """Tell whether control cannot reach the end of `body`; False where that is not plain."""
     return any(_always_leaves(statement) for statement in body)
 
 
@@ -114,8 +114,8 @@ def _always_leaves(statement: ast.stmt) -> bool:
 def movable(expression: ast.expr) -> bool:
     """Tell whether an expression means the same inside a lambda: no walrus, no yield, no await.
 
-    >>> movable(ast.parse("f(x)", mode="eval").body), movable(ast.parse("(y := 1)", mode="eval").body)
-    (True, False)
+    >>> [movable(ast.parse(text, mode="eval").body) for text in ("f(x)", "(y := 1)")]
+    [True, False]
     """
     return not any(
         isinstance(node, (ast.NamedExpr, *SUSPENSIONS)) or _asynchronous(node)
@@ -128,7 +128,7 @@ def _asynchronous(node: ast.AST) -> bool:
 
 
 def reads_frame(node: ast.AST) -> bool:
-    """Tell whether a node calls a builtin which looks at the calling frame (`locals()`, `eval(...)`)."""
+    """Tell whether a node calls a builtin which looks at the calling frame, such as `locals()`."""
     match node:
         case ast.Call(func=ast.Name(id=name), args=args) if name in FRAME_READERS:
             return FRAME_READERS[name] is None or len(args) == FRAME_READERS[name]
@@ -136,17 +136,36 @@ def reads_frame(node: ast.AST) -> bool:
             return False
 
 
+def cleans_up_after_exit(node: ast.AST) -> bool:
+    """Tell whether code runs when an exit leaves `node`; it may raise, which cancels the exit."""
+    if isinstance(node, ast.Try | ast.TryStar):
+        return bool(node.finalbody) and leaves(node)
+    return isinstance(node, ast.With) and leaves(node)
+
+
 def _overrides_exit(node: ast.AST) -> bool:
-    """An exit in a `finally` swallows exceptions and other exits: flags cannot say that."""
-    return isinstance(node, ast.Try | ast.TryStar) and any(leaves(x) for x in node.finalbody)
+    """Tell whether exits meet there in a way which flags do not tell.
+
+    An exit in a `finally` swallows exceptions and other exits. And a `with` may swallow an
+    exception raised by what cleans up inside it, so that an exit on its way out is forgotten.
+    """
+    if isinstance(node, ast.Try | ast.TryStar):
+        return any(leaves(inner) for inner in node.finalbody)
+    if not isinstance(node, ast.With) or not leaves(node):
+        return False
+    return len(node.items) > 1 or any(cleans_up_after_exit(inner) for inner in own(node.body))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The variables of one function, and whether its control flow must stay as Python has it."""
+    """The variables of one function, and whether its control flow must stay as Python has it.
+
+    `variables` are its parameters, its `locals` and its `nonlocals`; `shared` are those which inner
+    functions assign.
+    """
 
     variables: frozenset[str]
-    undeclared: tuple[str, ...]
+    locals: frozenset[str]
     globals: frozenset[str]
     nonlocals: frozenset[str]
     shared: frozenset[str]
@@ -154,23 +173,27 @@ class Scope:
     native: bool
 
     @classmethod
-    def of(cls, function: Function, body: Iterable[ast.stmt] = ()) -> Scope:
-        """Return the scope of a function; `body` is what its own body was turned into, if anything."""
+    def of(cls, function: Function) -> Scope:
+        """Return the scope of a function as its user wrote it."""
         own_nodes = list(own(body_of(function)))
         globals_ = _declared(own_nodes, ast.Global)
         nonlocals = _declared(own_nodes, ast.Nonlocal)
-        parameters = _parameters(function.args)
-        assigned = bound(body_of(function)) | bound(body)
-        variables = (assigned | nonlocals | set(parameters)) - globals_
+        parameters = frozenset(_parameters(function.args))
+        variables = (parameters | nonlocals | bound(body_of(function))) - globals_
         return cls(
-            frozenset(variables),
-            tuple(sorted(variables - nonlocals - set(parameters))),
+            variables,
+            variables - nonlocals - parameters,
             globals_,
             nonlocals,
             _assigned_by_inner(own_nodes) & variables,
             _first(function.args),
             _native(function, own_nodes),
         )
+
+    def with_flags(self, flags: Iterable[str]) -> Scope:
+        """Return the scope with further local variables."""
+        more = frozenset(flags)
+        return replace(self, variables=self.variables | more, locals=self.locals | more)
 
     def carried(self, nodes: Iterable[ast.AST]) -> list[str]:
         """Return the variables which running `nodes` may change, sorted.
@@ -198,9 +221,7 @@ def _first(arguments: ast.arguments) -> str | None:
     return positional[0].arg if positional else None
 
 
-def _declared(
-    nodes: Iterable[ast.AST], kind: type[ast.Global] | type[ast.Nonlocal]
-) -> frozenset[str]:
+def _declared(nodes: Iterable[ast.AST], kind: type[ast.Global | ast.Nonlocal]) -> frozenset[str]:
     return frozenset(name for node in nodes if isinstance(node, kind) for name in node.names)
 
 

@@ -28,7 +28,7 @@ from adgraph.tracing.tracer import (
     tracer,
     weak_type,
 )
-from adgraph.tracing.tree import Structure, flatten, unflatten
+from adgraph.tracing.tree import Structure, flatten, register_leaf, unflatten
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,23 @@ class Abstract:
     weak: PythonNumber | None = None
 
 
+register_leaf(Abstract)
+
+
 @dataclass(frozen=True, slots=True)
 class Static:
-    """An argument that is part of the program: it compares by value."""
+    """An argument, or a result, that is part of the program: it compares by type and value."""
 
     value: Any
+    kind: type
+
+    @staticmethod
+    def of(value: Any) -> Static:
+        """Wrap a value; equal numbers of different types are different programs."""
+        return Static(value, type(value))
+
+
+register_leaf(Static)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,8 @@ class Trace:
     """A traced function.
 
     The graph's inputs are the leaves, then captured outer values; its outputs are the leaves of the
-    result, then the final values of the written arguments (numbered in `written`).
+    result, then the final values of the written arguments (numbered in `written`). `static` holds
+    the leaves of the result that are no arrays, by position.
     """
 
     graph: Graph
@@ -59,6 +72,22 @@ class Trace:
     weak: tuple[PythonNumber | None, ...]
     written: tuple[int, ...]
     captured: tuple[Value, ...]
+    static: tuple[tuple[int, Static], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The positions of the arrays among the leaves of the result."""
+        taken = {position for position, _ in self.static}
+        count = len(self.weak) + len(taken)
+        return tuple(i for i in range(count) if i not in taken)
+
+    def with_static(self, arrays: Sequence[Any]) -> list[Any]:
+        """Put the static leaves between the arrays of a result."""
+        leaves = list(arrays)
+        for position, leaf in self.static:
+            leaves.insert(position, leaf.value)
+        return leaves
 
 
 def is_array(x: Any) -> bool:
@@ -109,7 +138,7 @@ def _static(x: Any, name: str) -> Static:
                 "pass arrays, numbers, or hashable values such as strings and tuples",
             )
         ) from None
-    return Static(x)
+    return Static.of(x)
 
 
 def trace_function(
@@ -135,12 +164,14 @@ def trace_function(
         args, kwargs = unflatten(structure, arguments)
         returned = rewritten(function)(*args, **kwargs)
         results, result = flatten(returned)
-        outputs = [_output(x) for x in results]
+        static = tuple((i, x) for i, x in enumerate(results) if isinstance(x, Static))
+        outputs = [_output(x) for x in results if not isinstance(x, Static)]
         written = tuple(i for i, t in enumerate(tracers) if t.cell.value is not entry[i])
         values = [read(x) for x in (*outputs, *(tracers[i] for i in written))]
         graph = builder.build(values, getattr(function, "__name__", "main"))
     weak = tuple(x.weak for x in outputs)
-    return Trace(graph, result, weak, written, tuple(builder.captures))
+    captured = tuple(builder.captures)
+    return Trace(graph, result, weak, written, captured, static, tuple(builder.notes))
 
 
 def _output(x: Any) -> Tracer:

@@ -30,11 +30,21 @@ Structure = Leaf | Branch
 LEAF = Leaf()
 
 
+_LEAVES: set[type] = set()
+
+
+def register_leaf(kind: type) -> None:
+    """Declare that a dataclass is a leaf, not a container."""
+    _LEAVES.add(kind)
+
+
 def _items(x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
     """Return the keys and items of a container, None for a leaf."""
     kind = type(x)
     if x is None:
         return (), ()
+    if kind in _LEAVES:
+        return None
     if kind is dict:
         return tuple(x), tuple(x.values())
     if kind in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):

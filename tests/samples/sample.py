@@ -31,3 +31,4 @@ class Sample:
     dtypes: tuple[str, ...] = ("f8", "f4")
     skip: dict[str, str] = field(default_factory=dict)  # law -> written reason
     errors: tuple[tuple[Make, type[Exception]], ...] = ()
+    resizable: bool = False  # the arrays may be cut to 0 or 1 elements along their first axis

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError, message
+from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.op import type_of
-from adgraph.tracing.numpy_api.shape import copy, shape_tuple, stack
-from adgraph.tracing.numpy_api.table import implements
+from adgraph.tracing.numpy_api.assembly import stack
+from adgraph.tracing.numpy_api.shape import check_order, shape_tuple, strong
+from adgraph.tracing.numpy_api.table import implements, refuse
 from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 
 CONSTRUCTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -67,71 +68,144 @@ def array(
     order: str = "K",
     subok: bool = False,
     ndmin: int = 0,
+    like: Any = None,
 ) -> Any:
+    check_order("np.array", order)
+    refuse("np.array", subok=subok, like=like)
     x = as_tracer(nested_array(object, dtype), dtype)
-    fresh = _fresh(x) if copy else x
-    return fresh[(None,) * (ndmin - x.ndim)] if ndmin > x.ndim else fresh
+    fresh = strong(x) if copy or x.weak else x
+    return np.reshape(fresh, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else fresh
 
 
-def _fresh(x: Tracer) -> Tracer:
-    result: Tracer = copy(x)
-    result.weak = None
-    return result
-
-
-@constructs(np.asarray, np.ascontiguousarray, np.asanyarray, np.asarray_chkfinite)
+@constructs(np.asarray, np.ascontiguousarray, np.asanyarray)
 @implements(np.asarray)
-def asarray(a: Any, dtype: Any = None, order: Any = None, **_: Any) -> Any:
+def asarray(
+    a: Any,
+    dtype: Any = None,
+    order: Any = None,
+    *,
+    device: Any = None,
+    copy: Any = None,
+    like: Any = None,
+) -> Any:
+    check_order("np.asarray", order)
+    refuse("np.asarray", device=None if device == "cpu" else device, like=like)
     x = nested_array(a, dtype)
     if not isinstance(x, Tracer):
         return x
-    return as_tracer(x, dtype) if x.weak is None else _fresh(as_tracer(x, dtype))
+    converted = as_tracer(x, dtype)
+    return strong(converted) if x.weak or copy else converted
 
 
-@constructs(np.zeros, np.empty, np.ndarray)
-def zeros(shape: Any, dtype: Any = float, order: str = "C", **_: Any) -> Any:
-    return full(shape, 0, dtype)
+def _shape(name: str, shape: Any, order: Any, device: Any, like: Any) -> tuple[int, ...]:
+    """Check the options that all constructors have, and return the shape."""
+    check_order(name, order)
+    refuse(name, device=None if device == "cpu" else device, like=like)
+    return shape_tuple(shape)
+
+
+@constructs(np.zeros, np.empty)
+def zeros(
+    shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
+) -> Any:
+    return filled(_shape("np.zeros", shape, order, device, like), 0, dtype or float)
 
 
 @constructs(np.ones)
-def ones(shape: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
-    return full(shape, 1, dtype or float)
+def ones(
+    shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
+) -> Any:
+    return filled(_shape("np.ones", shape, order, device, like), 1, dtype or float)
 
 
 @constructs(np.full)
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **_: Any) -> Any:
-    value = as_tracer(nested_array(fill_value, dtype), dtype)
-    spread = np.broadcast_to(value, shape_tuple(shape))  # type: ignore[call-overload]
-    return _fresh(spread)
+def full(
+    shape: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "C",
+    *,
+    device: Any = None,
+    like: Any = None,
+) -> Any:
+    return filled(_shape("np.full", shape, order, device, like), fill_value, dtype)
+
+
+def filled(shape: tuple[int, ...], value: Any, dtype: Any = None) -> Any:
+    """Return a new traced array with every element equal to `value`."""
+    element = as_tracer(nested_array(value, dtype), dtype)
+    return strong(np.broadcast_to(element, shape))  # type: ignore[call-overload]
+
+
+@constructs(np.ndarray)
+def ndarray(shape: Any, dtype: Any = float, *placement: Any, **placed: Any) -> Any:
+    if placement or placed:
+        raise DtypeError(
+            message(
+                "np.ndarray was called with a buffer, strides or an order",
+                "a traced array has no memory of its own",
+                "use np.zeros(shape) and slices",
+            )
+        )
+    return filled(shape_tuple(shape), 0, dtype)
 
 
 @constructs(np.eye)
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float, **_: Any) -> Any:
+def eye(
+    N: int,
+    M: int | None = None,
+    k: int = 0,
+    dtype: Any = float,
+    order: str = "C",
+    *,
+    device: Any = None,
+    like: Any = None,
+) -> Any:
+    _shape("np.eye", (), order, device, like)
     return as_tracer(np.eye(N, M, k, dtype))
 
 
 @constructs(np.identity)
-def identity(n: int, dtype: Any = float, **_: Any) -> Any:
+def identity(n: int, dtype: Any = None, *, like: Any = None) -> Any:
+    refuse("np.identity", like=like)
     return as_tracer(np.identity(n, dtype))
 
 
-@implements(np.zeros_like, np.empty_like)
-@constructs(np.zeros_like, np.empty_like)
-def zeros_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
-    return full_like(a, 0, dtype, shape=shape)
+def _like(value: Any) -> Any:
+    """Make `zeros_like` and its relatives, which fill with `value`."""
 
+    def constructor(
+        a: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Any:
+        return full_like(a, value, dtype, order, subok, shape, device=device)
 
-@implements(np.ones_like)
-@constructs(np.ones_like)
-def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None) -> Any:
-    return full_like(a, 1, dtype, shape=shape)
+    return constructor
 
 
 @implements(np.full_like)
 @constructs(np.full_like)
 def full_like(
-    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
 ) -> Any:
     like = type_of(nested_array(a))
-    extents = like.shape if shape is None else shape_tuple(shape)
-    return full(extents, fill_value, dtype or like.dtype)
+    extents = _shape("np.full_like", like.shape if shape is None else shape, order, device, None)
+    return filled(extents, fill_value, dtype or like.dtype)
+
+
+for _functions, _value in (((np.zeros_like, np.empty_like), 0), ((np.ones_like,), 1)):
+    _constructor = _like(_value)
+    implements(*_functions)(_constructor)
+    constructs(*_functions)(_constructor)

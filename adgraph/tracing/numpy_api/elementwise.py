@@ -1,27 +1,346 @@
-"""Elementwise functions of NumPy that are no ufuncs: where, astype, clip."""
+"""Elementwise functions of NumPy and SciPy that are no ufuncs, and ufuncs that record another op.
+
+Most ufuncs need no entry here: their op's row names them. Entries are for second names of one op,
+for loops over bools and integers that are another op, and for what is made of several ops.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
+from scipy import special
 
-from adgraph.ops.elementwise import where as where_op
+from adgraph.errors import DtypeError, ShapeError, TracingError, message
+from adgraph.ir.op import Op
+from adgraph.ops import elementwise as ops
+from adgraph.ops import special as special_ops
+from adgraph.ops.kinds import broadcast_shape, resolve_dtypes
 from adgraph.tracing.numpy_api.table import implements, method
-from adgraph.tracing.tracer import Tracer, as_tracer, emit, result_dtype
+from adgraph.tracing.tracer import (
+    Tracer,
+    as_tracer,
+    emit,
+    known_value,
+    promotion,
+    read,
+    result_dtype,
+    tracer,
+    weak_type,
+)
+
+# --- ufuncs -----------------------------------------------------------------------------------------
+
+
+def record(ufunc: np.ufunc, op: Op, *operands: Any) -> Any:
+    """Record an op on operands converted to the dtypes of a ufunc's loop."""
+    dtypes = resolve_dtypes(ufunc, ufunc.__name__, tuple(map(promotion, operands)))
+    return emit(op, tuple(as_tracer(x, d) for x, d in zip(operands, dtypes, strict=False)), {})
+
+
+SECOND_NAMES = {
+    np.degrees: ops.rad2deg,
+    np.radians: ops.deg2rad,
+    np.float_power: ops.power,
+    special.cbrt: ops.cbrt,
+    special.exp2: ops.exp2,
+    special.expm1: ops.expm1,
+    special.log1p: ops.log1p,
+    special.round: ops.rint,
+}
+for _ufunc, _op in SECOND_NAMES.items():
+    implements(_ufunc)(functools.partial(record, _ufunc, _op))
+
+# For bools NumPy's loop is a logical one.
+BOOL_LOOPS = {
+    np.add: (ops.add, ops.logical_or),
+    np.multiply: (ops.multiply, ops.logical_and),
+    np.maximum: (ops.maximum, ops.logical_or),
+    np.minimum: (ops.minimum, ops.logical_and),
+    np.fmax: (ops.fmax, ops.logical_or),
+    np.fmin: (ops.fmin, ops.logical_and),
+    np.invert: (ops.invert, ops.logical_not),
+    np.absolute: (ops.absolute, ops.positive),
+}
+
+
+def _is_bool(x: Any) -> bool:
+    return promotion(x) == np.dtype(bool)
+
+
+def _logical_for_bools(ufunc: np.ufunc, op: Op, logical: Op, *operands: Any) -> Any:
+    if all(map(_is_bool, operands)):
+        return emit(logical, operands, {})
+    return record(ufunc, op, *operands)
+
+
+for _ufunc, _pair in BOOL_LOOPS.items():
+    implements(_ufunc)(functools.partial(_logical_for_bools, _ufunc, *_pair))
+
+
+def _same_for_integers(ufunc: np.ufunc, op: Op, x: Any) -> Any:
+    whole = x.dtype.kind in "biu"
+    return _fresh(x) if whole else record(ufunc, op, x)
+
+
+def _fresh(x: Tracer) -> Tracer:
+    """Return a new array with the same elements, so that writing to one spares the other."""
+    return tracer(read(x))
+
+
+for _ufunc, _op in ((np.floor, ops.floor), (np.ceil, ops.ceil), (np.trunc, ops.trunc)):
+    implements(_ufunc)(functools.partial(_same_for_integers, _ufunc, _op))
+
+
+@implements(np.power)
+def power(x: Any, exponent: Any) -> Any:
+    """As NumPy's `**`, exponents 2, 1, 1/2 and -1 are a square, a copy, a root and a reciprocal."""
+    dtype = resolve_dtypes(np.power, "power", (promotion(x), promotion(exponent)))[0]
+    known = known_value(exponent) if isinstance(exponent, Tracer) else np.asarray(exponent)
+    if known is None or known.shape != () or dtype.kind == "c":
+        return record(np.power, ops.power, x, exponent)
+    if dtype.kind in "iu" and known < 0:
+        raise ShapeError(
+            message(
+                f"power: integers of dtype {dtype} to the negative power {known}",
+                "NumPy refuses it, for the result is no integer",
+                "convert with x.astype(float), or write the exponent as a float",
+            )
+        )
+    special_case = _POWERS.get(float(known))
+    if special_case is None or (dtype.kind != "f" and float(known) not in (1.0, 2.0)):
+        return record(np.power, ops.power, x, exponent)
+    return emit(special_case, (as_tracer(x, dtype),), {})
+
+
+_POWERS = {2.0: ops.square, 1.0: ops.positive, 0.5: ops.sqrt, -1.0: ops.reciprocal}
+
+
+@implements(np.divmod)
+def divmod(x: Any, y: Any) -> tuple[Any, Any]:
+    return np.floor_divide(x, y), np.remainder(x, y)
+
+
+@implements(np.modf)
+def modf(x: Any) -> tuple[Any, Any]:
+    x = as_tracer(x, resolve_dtypes(np.modf, "modf", (promotion(x),))[0])
+    whole = np.trunc(x)  # type: ignore[call-overload]
+    return np.where(np.isinf(x), 0.0, x - whole), whole  # type: ignore[call-overload]
+
+
+# --- selection --------------------------------------------------------------------------------------
 
 
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if x is None or y is None:
+        raise TracingError(
+            message(
+                "np.where(condition) gives positions, and how many there are is not known yet",
+                "shapes must be known while tracing",
+                "write np.where(condition, x, y), or sum over a mask: np.sum(x, where=condition)",
+            )
+        )
     dtype = result_dtype(x, y)
-    return emit(where_op, (as_tracer(condition, bool), as_tracer(x, dtype), as_tracer(y, dtype)), {})
+    operands = as_tracer(condition, bool), as_tracer(x, dtype), as_tracer(y, dtype)
+    known = known_value(operands[0])
+    if known is None or known.size == 0 or (known.any() and not known.all()):
+        return emit(ops.where, operands, {})
+    shape = broadcast_shape("where", tuple(t.type for t in operands))
+    chosen = operands[1] if known.all() else operands[2]
+    return _fresh(np.broadcast_to(chosen, shape))  # type: ignore[call-overload]
+
+
+@implements(np.select)
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ShapeError(
+            message(
+                f"np.select got {len(condlist)} conditions and {len(choicelist)} choices",
+                "there must be one choice for each condition, and at least one",
+            )
+        )
+    dtype = result_dtype(*choicelist, default)
+    result: Any = as_tracer(default, dtype)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        result = np.where(condition, as_tracer(choice, dtype), result)
+    return result
+
+
+@implements(np.clip)
+@method("clip")
+def clip(a: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
+    """At a bound the element and the bound share the derivative, as in maximum and minimum."""
+    lower = options.pop("min", a_min)
+    upper = options.pop("max", a_max)
+    out = options.pop("out", None)
+    if out is not None or options:
+        raise TracingError(
+            message(
+                "np.clip was called with out= or options of ufuncs",
+                instead="x[...] = np.clip(x, a, b)",
+            )
+        )
+    bounds = [x for x in (lower, upper) if x is not None]
+    result: Any = as_tracer(a, result_dtype(a, *bounds))
+    if lower is not None:
+        result = np.maximum(result, lower)
+    if upper is not None:
+        result = np.minimum(result, upper)
+    return result if bounds else _fresh(result)
+
+
+@implements(np.nan_to_num)
+def nan_to_num(
+    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
+    x = as_tracer(x)
+    if x.dtype.kind != "f":
+        return _fresh(x)
+    limits = np.finfo(x.dtype)
+    upper = float(limits.max) if posinf is None else posinf
+    lower = float(limits.min) if neginf is None else neginf
+    result: Any = np.where(np.isnan(x), nan, x)  # type: ignore[call-overload]
+    result = np.where(x == math.inf, upper, result)
+    result = np.where(x == -math.inf, lower, result)
+    if not copy and isinstance(x, Tracer) and x.shape:
+        x[...] = result  # type: ignore[index]
+    return result
+
+
+# --- rounding, parts, dtypes ------------------------------------------------------------------------
+
+
+@implements(np.round, np.around)
+@method("round")
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    x = as_tracer(a)
+    if x.dtype.kind == "b":
+        raise DtypeError(message("np.round of bools", "NumPy gives float16 there"))
+    if x.dtype.kind in "iu" and decimals >= 0:
+        return _fresh(x)
+    if decimals == 0:
+        return np.rint(x)  # type: ignore[call-overload]
+    if x.dtype.kind in "iu":
+        return as_tracer(round(as_tracer(x, np.float64), decimals), x.dtype)
+    scale = float(10 ** abs(decimals))
+    return np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
+
+
+@implements(np.fix)
+def fix(x: Any, out: Any = None) -> Any:
+    return np.trunc(x)
+
+
+@implements(np.real)
+def real(val: Any) -> Any:
+    return _only_real(val, "np.real")
+
+
+@implements(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    return _only_real(a, "np.real_if_close")
+
+
+@implements(np.imag)
+def imag(val: Any) -> Any:
+    return np.zeros_like(_only_real(val, "np.imag"))
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    x = as_tracer(_only_real(z, "np.angle"), np.result_type(z.dtype, np.float32))
+    return np.where(x < 0, 180.0 if deg else math.pi, np.where(np.isnan(x), x, 0.0))  # type: ignore[call-overload]
+
+
+def _only_real(x: Any, name: str) -> Tracer:
+    x = as_tracer(x)
+    if x.dtype.kind == "c":
+        raise DtypeError(
+            message(
+                f"{name} of a traced array of dtype {x.dtype}",
+                "parts of complex numbers have no op yet",
+                "compute with the real and imaginary parts as two real arrays",
+            )
+        )
+    return x
+
+
+@method("conj", "conjugate")
+def conjugate(a: Tracer) -> Any:
+    return np.conjugate(a)  # type: ignore[call-overload]
 
 
 @method("astype")
 def astype(a: Tracer, dtype: Any, order: str = "K", casting: str = "unsafe", **_: Any) -> Any:
-    return as_tracer(a, np.dtype(dtype))
+    return _fresh(as_tracer(a, np.dtype(dtype)))
 
 
 @implements(np.astype)
 def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
-    return as_tracer(x, np.dtype(dtype))
+    return _fresh(as_tracer(x, np.dtype(dtype)))
+
+
+# --- functions made of several ops ------------------------------------------------------------------
+
+
+@implements(np.sinc)
+def sinc(x: Any) -> Any:
+    return ops.sinc(as_tracer(x, _float_dtype(x)))
+
+
+def _float_dtype(x: Any) -> np.dtype[Any]:
+    dtype = result_dtype(x)
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+
+
+@implements(np.isclose)
+def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
+    near = np.less_equal(np.abs(a - b), atol + rtol * np.abs(b))
+    result = (near & np.isfinite(b)) | np.equal(a, b)
+    return result | (np.isnan(a) & np.isnan(b)) if equal_nan else result
+
+
+@implements(np.isposinf)
+def isposinf(x: Any, out: Any = None) -> Any:
+    return np.equal(x, math.inf)
+
+
+@implements(np.isneginf)
+def isneginf(x: Any, out: Any = None) -> Any:
+    return np.equal(x, -math.inf)
+
+
+@implements(special.sindg)
+def sindg(x: Any) -> Any:
+    return np.sin(np.deg2rad(np.fmod(x, 360.0)))
+
+
+@implements(special.cosdg)
+def cosdg(x: Any) -> Any:
+    return np.cos(np.deg2rad(np.fmod(x, 360.0)))
+
+
+@implements(np.i0)
+def i0(x: Any) -> Any:
+    return special_ops.i0(as_tracer(x, _float_dtype(x)))
+
+
+def _of_integer_order(name: str, op: Op, order: Any, x: Any) -> Any:
+    known = known_value(order) if isinstance(order, Tracer) else np.asarray(order)
+    if known is None or np.any(known != np.rint(known)):
+        raise TracingError(
+            message(
+                f"the order of {name} is traced or no integer",
+                "there is no derivative by the order, and derivatives change it by one",
+                "pass the order as a Python integer",
+            )
+        )
+    dtype = _float_dtype(x)
+    return emit(op, (as_tracer(known.astype(np.int64)), as_tracer(x, dtype)), {})
+
+
+for _ufunc, _op in ((special.jv, special_ops.jv), (special.iv, special_ops.iv)):
+    implements(_ufunc)(functools.partial(_of_integer_order, _ufunc.__name__, _op))

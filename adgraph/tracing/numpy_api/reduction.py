@@ -1,62 +1,431 @@
-"""Folds over axes and what is made of them: sum, mean, var, max and their relatives."""
+"""Reductions and scans: sum, prod, mean, var, max, argmax, cumsum, logsumexp and their relatives.
+
+Most are composed of the few folds of `adgraph.ops.reduction`. `axis=`, `keepdims=`, `where=` and
+`initial=` mean what they mean in NumPy.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from adgraph.ir.op import Op
+from adgraph.errors import ShapeError, message
+from adgraph.ir.op import Op, type_of
 from adgraph.ops import reduction as ops
-from adgraph.tracing.numpy_api.shape import normal_axes, reshape
-from adgraph.tracing.numpy_api.table import implements, method, ufunc_method
-from adgraph.tracing.tracer import Tracer, as_tracer
+from adgraph.ops.constant import stop_gradient
+from adgraph.tracing.numpy_api.shape import (
+    broadcast_to,
+    normal_axes,
+    normal_axis,
+    ravel,
+    reshape,
+    strong,
+)
+from adgraph.tracing.numpy_api.table import implements, method, store, ufunc_method
+from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
+
+Axis = int | tuple[int, ...] | None
 
 
 def fold(op: Op, x: Tracer, axis: Any, keepdims: bool) -> Any:
     """Apply a folding op over `axis=`, and keep the axes with extent one if asked."""
     axes = normal_axes(axis, x.ndim)
-    result = op(x, axis=axes) if axes else x
+    result = op(x, axis=axes) if axes else strong(x)
     return reshape(result, ops.unit(x.shape, axes)) if keepdims else result
+
+
+def _selected(x: Tracer, where: Any, otherwise: Any, name: str) -> Tracer:
+    """Replace the elements that `where=` leaves out."""
+    if where is True:
+        return x
+    result: Tracer = np.where(where, x, as_tracer(otherwise, x.dtype))  # type: ignore[call-overload]
+    if result.shape != x.shape:
+        raise ShapeError(
+            message(
+                f"{name}: where= of shape {type_of(where).shape} does not broadcast to {x.shape}"
+            )
+        )
+    return result
+
+
+def _number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
+    """Return how many elements each fold has: a number, or an array if `where=` selects."""
+    axes = normal_axes(axis, x.ndim)
+    if where is True:
+        return math.prod(x.shape[i] for i in axes)
+    chosen = broadcast_to(as_tracer(where, bool), x.shape)
+    return sum(chosen, axes, keepdims=keepdims)
+
+
+# --- sums and products ------------------------------------------------------------------------------
 
 
 def _sum_dtype(x: Tracer, dtype: Any) -> Any:
     """NumPy sums bools and small integers in the machine's integer."""
     if dtype is not None:
         return np.dtype(dtype)
-    small = x.dtype.kind in "bi" and x.dtype.itemsize < 8
-    if small:
+    if x.dtype.kind in "bi":
         return np.dtype(np.int64)
     return np.dtype(np.uint64) if x.dtype.kind == "u" else x.dtype
 
 
-@implements(np.sum)
-@method("sum")
-@ufunc_method(np.add, "reduce")
-def sum(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: Any = None,
-    keepdims: bool = False,
-    initial: Any = 0,
-    where: Any = True,
-) -> Any:
+def _accumulation(name: str, op: Op, start: int, combine: np.ufunc) -> Callable[..., Any]:
+    def accumulate(
+        a: Any,
+        axis: Axis = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Any:
+        x = as_tracer(a)
+        x = _selected(as_tracer(x, _sum_dtype(x, dtype)), where, start, f"np.{name}")
+        result = fold(op, x, axis, keepdims)
+        if initial is not None and not (type(initial) is int and initial == start):
+            result = combine(result, as_tracer(initial, x.dtype))
+        return store(result, out, f"np.{name}")
+
+    return accumulate
+
+
+sum = method("sum")(implements(np.sum)(_accumulation("sum", ops.reduce_sum, 0, np.add)))
+prod = method("prod")(implements(np.prod)(_accumulation("prod", ops.reduce_prod, 1, np.multiply)))
+
+
+@implements(np.nansum)
+def nansum(a: Any, axis: Axis = None, *args: Any, **kwargs: Any) -> Any:
+    return sum(_without_nan(as_tracer(a), 0), axis, *args, **kwargs)
+
+
+@implements(np.nanprod)
+def nanprod(a: Any, axis: Axis = None, *args: Any, **kwargs: Any) -> Any:
+    return prod(_without_nan(as_tracer(a), 1), axis, *args, **kwargs)
+
+
+def _without_nan(x: Tracer, otherwise: int) -> Tracer:
+    return x if x.dtype.kind not in "fc" else _selected(x, ~np.isnan(x), otherwise, "np.nansum")  # type: ignore[call-overload]
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    return sum(as_tracer(as_tracer(a), bool), axis, keepdims=keepdims)
+
+
+# --- extrema ----------------------------------------------------------------------------------------
+
+
+def _extremum(name: str, op: Op, combine: np.ufunc) -> Callable[..., Any]:
+    def extremum(
+        a: Any,
+        axis: Axis = None,
+        out: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Any:
+        x = as_tracer(a)
+        if where is not True and initial is None:
+            raise ShapeError(
+                message(
+                    f"np.{name} was called with where= and without initial=",
+                    "where nothing is selected there is no extremum",
+                    "pass initial=, the value to start from",
+                )
+            )
+        if initial is None:
+            return store(fold(op, x, axis, keepdims), out, f"np.{name}")
+        start = as_tracer(initial, x.dtype)
+        axes = normal_axes(axis, x.ndim)
+        if x.size == 0:
+            shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
+            return store(strong(broadcast_to(start, shape)), out, f"np.{name}")
+        chosen = _selected(x, where, start, f"np.{name}")
+        return store(combine(fold(op, chosen, axes, keepdims), start), out, f"np.{name}")
+
+    return extremum
+
+
+max = method("max")(implements(np.max, np.amax)(_extremum("max", ops.reduce_max, np.maximum)))
+min = method("min")(implements(np.min, np.amin)(_extremum("min", ops.reduce_min, np.minimum)))
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False) -> Any:
     x = as_tracer(a)
-    x = as_tracer(x, _sum_dtype(x, dtype))
-    if where is not True:
-        x = np.where(where, x, np.zeros((), x.dtype))  # type: ignore[assignment]
-    result = fold(ops.reduce_sum, x, axis, keepdims)
-    return result if initial is None or initial == 0 else result + initial
+    return store(max(x, axis, None, keepdims) - min(x, axis, None, keepdims), out, "np.ptp")
+
+
+def _position(name: str, op: Op) -> Callable[..., Any]:
+    def position(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Any:
+        x = as_tracer(a)
+        flat, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
+        result = op(flat, axis=place)
+        if keepdims:
+            axes = tuple(range(x.ndim)) if axis is None else (place,)
+            result = reshape(result, ops.unit(x.shape, axes))
+        return store(result, out, f"np.{name}")
+
+    return position
+
+
+argmax = method("argmax")(implements(np.argmax)(_position("argmax", ops.argmax)))
+argmin = method("argmin")(implements(np.argmin)(_position("argmin", ops.argmin)))
+
+
+# --- logic ------------------------------------------------------------------------------------------
+
+
+def _logical(name: str, op: Op, start: bool) -> Callable[..., Any]:
+    def logical(
+        a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False, *, where: Any = True
+    ) -> Any:
+        x = _selected(as_tracer(as_tracer(a), bool), where, start, f"np.{name}")
+        return store(fold(op, x, axis, keepdims), out, f"np.{name}")
+
+    return logical
+
+
+any = method("any")(implements(np.any)(_logical("any", ops.reduce_any, False)))
+all = method("all")(implements(np.all)(_logical("all", ops.reduce_all, True)))
+
+
+# --- means and deviations ---------------------------------------------------------------------------
+
+
+def _mean_dtype(x: Tracer, dtype: Any) -> Any:
+    if dtype is not None:
+        return np.dtype(dtype)
+    return x.dtype if x.dtype.kind in "fc" else np.dtype(float)
 
 
 @implements(np.mean)
 @method("mean")
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+def mean(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+) -> Any:
     x = as_tracer(a)
-    wide = dtype or (x.dtype if x.dtype.kind in "fc" else np.float64)
+    total = sum(x, axis, _mean_dtype(x, dtype), None, keepdims, where=where)
+    return store(_over(total, _number_of(x, axis, where, keepdims)), out, "np.mean")
+
+
+def _over(total: Tracer, count: Any) -> Any:
+    """Divide, 0 / 0 being nan; the dtype stays that of the sum."""
+    return total / (as_tracer(count, total.dtype) if isinstance(count, Tracer) else count or 0.0)
+
+
+@implements(np.nanmean)
+def nanmean(a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    x = as_tracer(a)
+    real = ~np.isnan(x) if x.dtype.kind in "fc" else True  # type: ignore[call-overload]
+    return mean(x, axis, dtype, out, keepdims, where=real)
+
+
+def _variance(
+    x: Tracer, axis: Any, dtype: Any, freedom: Any, keepdims: bool, where: Any, centre: Any
+) -> Any:
+    wide = as_tracer(x, _mean_dtype(x, dtype))
+    if centre is None:
+        centre = mean(wide, axis, None, None, True, where=where)
+    deviation = wide - centre
+    if wide.dtype.kind == "c":
+        square = np.square(deviation.real) + np.square(np.imag(deviation))  # type: ignore[call-overload]
+    else:
+        square = deviation * deviation
+    total = sum(square, axis, None, None, keepdims, where=where)
+    count = _number_of(x, axis, where, keepdims)
+    if isinstance(count, Tracer):
+        return _over(total, np.maximum(as_tracer(count, total.dtype) - freedom, 0))
+    return _over(total, count - freedom if count > freedom else 0)
+
+
+def _freedom(name: str, ddof: Any, correction: Any) -> Any:
+    """Return the degrees of freedom, which have two names."""
+    if correction is None:
+        return ddof
+    if ddof != 0:
+        raise ShapeError(message(f"{name}: ddof= and correction= mean the same, give one"))
+    return correction
+
+
+@implements(np.var)
+@method("var")
+def var(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    freedom = _freedom("np.var", ddof, correction)
+    result = _variance(as_tracer(a), axis, dtype, freedom, keepdims, where, mean)
+    return store(result, out, "np.var")
+
+
+@implements(np.std)
+@method("std")
+def std(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    freedom = _freedom("np.std", ddof, correction)
+    result = _variance(as_tracer(a), axis, dtype, freedom, keepdims, where, mean)
+    return store(ops.root(result), out, "np.std")
+
+
+@implements(np.average)
+def average(
+    a: Any,
+    axis: Axis = None,
+    weights: Any = None,
+    returned: bool = False,
+    *,
+    keepdims: bool = False,
+) -> Any:
+    x = as_tracer(a)
+    if weights is None:
+        result = mean(x, axis, None, None, keepdims)
+        count = as_tracer(_number_of(x, axis, True, keepdims), result.dtype)
+        return (result, broadcast_to(count, result.shape)) if returned else result
+    w = _weights(x, as_tracer(weights), axis)
+    integers = x.dtype.kind in "bui"
+    dtype = result_dtype(x, w, np.float64(0)) if integers else result_dtype(x, w)
+    x, w = as_tracer(x, dtype), as_tracer(w, dtype)
+    total = sum(w, axis, None, None, keepdims)
+    result = sum(x * w, axis, None, None, keepdims) / total
+    return (result, broadcast_to(total, result.shape)) if returned else result
+
+
+def _weights(x: Tracer, weights: Tracer, axis: Axis) -> Tracer:
+    """Give weights along `axis` the shape of the array."""
+    if weights.shape == x.shape:
+        return weights
     axes = normal_axes(axis, x.ndim)
-    count = 1
-    for i in axes:
-        count *= x.shape[i]
-    return sum(x, axes, wide, None, keepdims) / (count or np.nan)
+    if axis is None or weights.shape != tuple(x.shape[i] for i in axes):
+        raise ShapeError(
+            message(
+                f"np.average: weights of shape {weights.shape} for an array of shape {x.shape} "
+                f"over axis {axis}",
+                "weights have the array's shape, or that of the averaged axes",
+            )
+        )
+    aligned = reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+    result: Tracer = broadcast_to(aligned, x.shape)
+    return result
+
+
+# --- scans ------------------------------------------------------------------------------------------
+
+
+def _scan(name: str, scan: Callable[[Tracer, int], Any]) -> Callable[..., Any]:
+    def scanned(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+        x = as_tracer(a)
+        x = as_tracer(x, _sum_dtype(x, dtype))
+        flat, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
+        return store(scan(flat, place), out, f"np.{name}")
+
+    return scanned
+
+
+def _cumsum(x: Tracer, axis: int) -> Any:
+    return ops.cumsum(x, axis=axis, reverse=False)
+
+
+cumsum = method("cumsum")(implements(np.cumsum)(_scan("cumsum", _cumsum)))
+cumprod = method("cumprod")(implements(np.cumprod)(_scan("cumprod", ops.cumulative_product)))
+
+
+# --- logarithms of sums of exponentials ----------------------------------------------------------------
+
+
+def logsumexp(
+    a: Any,
+    axis: Axis = 0,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
+    """`np.logaddexp.reduce`, shifted by the maximum, which leaves value and derivative unchanged.
+
+    Where all elements are -inf, so is the result, and the derivative is 0 by convention.
+    """
+    x = as_tracer(a)
+    x = as_tracer(x, _mean_dtype(x, dtype))
+    chosen = _selected(x, where, -math.inf, "np.logaddexp.reduce")
+    largest = max(chosen, axis, None, True, initial=-math.inf)
+    shift = stop_gradient(np.where(np.isfinite(largest), largest, np.zeros((), x.dtype)))
+    total = sum(np.exp(chosen - shift), axis, None, None, True)
+    empty = total == 0
+    logarithm = np.log(np.where(empty, np.ones((), x.dtype), total)) + shift
+    result = np.where(empty, as_tracer(-math.inf, x.dtype), logarithm)  # type: ignore[call-overload]
+    if not keepdims:
+        result = reshape(result, ops.kept(x.shape, normal_axes(axis, x.ndim)))
+    if initial is not None:
+        result = np.logaddexp(result, as_tracer(initial, x.dtype))  # type: ignore[call-overload]
+    return store(result, out, "np.logaddexp.reduce")
+
+
+# --- methods of ufuncs --------------------------------------------------------------------------------
+
+
+def _reduces(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
+    """Enter a reduction under `ufunc.reduce`, whose axis is 0 unless given."""
+
+    @ufunc_method(ufunc, "reduce")
+    def reduce(
+        array: Any,
+        axis: Axis = 0,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Any:
+        x = as_tracer(array) if dtype is None else as_tracer(as_tracer(array), dtype)
+        options = {} if initial is None else {"initial": initial}
+        return function(x, axis, out=out, keepdims=keepdims, where=where, **options)
+
+
+def _accumulates(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
+    @ufunc_method(ufunc, "accumulate")
+    def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+        return function(array, axis, dtype, out)
+
+
+for _ufunc, _function in (
+    (np.add, sum),
+    (np.multiply, prod),
+    (np.maximum, max),
+    (np.minimum, min),
+    (np.logical_or, any),
+    (np.logical_and, all),
+    (np.logaddexp, logsumexp),
+):
+    _reduces(_ufunc, _function)
+
+_accumulates(np.add, cumsum)
+_accumulates(np.multiply, cumprod)

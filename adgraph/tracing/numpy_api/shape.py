@@ -1,17 +1,23 @@
-"""Functions that change shapes: reshape, transpose, broadcast, concatenate and their relatives."""
+"""Functions that change the shape of one array: reshape, transpose, broadcast and their relatives.
+
+What puts several arrays or parts together is in `assembly`.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AxisIndexError, ShapeError, message
+from adgraph.errors import AxisIndexError, DtypeError, ShapeError, TracingError, message
 from adgraph.ir.op import type_of
+from adgraph.ir.types import Shape
 from adgraph.ops import shape as ops
-from adgraph.tracing.numpy_api.table import implements, method
-from adgraph.tracing.tracer import Tracer, as_tracer, read, result_dtype, tracer
+from adgraph.ops.kinds import broadcast_shape
+from adgraph.tracing.numpy_api.table import implements, method, refuse, store
+from adgraph.tracing.tracer import Tracer, as_tracer, read, tracer
 
 
 def normal_axis(axis: Any, rank: int) -> int:
@@ -57,15 +63,37 @@ def size(a: Any, axis: Any = None) -> int:
     return math.prod(type_of(a).shape[i] for i in normal_axes(axis, type_of(a).ndim))
 
 
+def strong(x: Tracer) -> Tracer:
+    """Return a new array with the same elements; a Python number becomes a NumPy scalar."""
+    return tracer(read(x))
+
+
+def check_order(name: str, order: Any, supported: str = "CFAK") -> None:
+    """Refuse a memory order. adgraph lays out new arrays itself, which no value can show."""
+    if order is None or (isinstance(order, str) and order in supported):
+        return
+    if order not in ("C", "F", "A", "K"):
+        raise ShapeError(message(f"{name}: order={order!r} is none of 'C', 'F', 'A', 'K'"))
+    raise TracingError(
+        message(
+            f"{name} was called with order={order!r}",
+            "the order would depend on how the array lies in memory, which a graph does not say",
+            "use order='C' or order='F'",
+        )
+    )
+
+
 @implements(np.reshape)
 def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    check_order("np.reshape", order, "CF")
     x = as_tracer(a)
     target = _fill_in(shape_tuple(shape), x)
     if order == "F":
-        return transpose(reshape(transpose(x), target[::-1]))
-    if order not in ("C", "A"):
-        raise ShapeError(message(f"reshape: order={order!r} is none of 'C', 'F', 'A'"))
-    return x if target == x.shape else ops.reshape(x, shape=target)
+        return transpose(reshape(transpose(x), target[::-1], copy=copy))
+    result = x if target == x.shape else ops.reshape(x, shape=target)
+    if copy is False and result.cell is not x.cell:
+        raise ShapeError(message(f"a view of shape {target} of {x.type} needs a copy"))
+    return strong(result) if copy else result
 
 
 def _fill_in(target: tuple[int, ...], x: Tracer) -> tuple[int, ...]:
@@ -80,20 +108,26 @@ def _fill_in(target: tuple[int, ...], x: Tracer) -> tuple[int, ...]:
 
 
 @method("reshape")
-def reshape_method(a: Tracer, *shape: Any, order: str = "C") -> Any:
-    return reshape(a, shape[0] if len(shape) == 1 else shape, order)
+def reshape_method(a: Tracer, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+    return reshape(a, shape[0] if len(shape) == 1 else shape, order, copy=copy)
 
 
 @implements(np.ravel)
-@method("ravel", "flatten")
+@method("ravel")
 def ravel(a: Any, order: str = "C") -> Any:
-    return reshape(a, (-1,) if type_of(a).size else (0,), order)
+    check_order("np.ravel", order, "CF")
+    return reshape(a, (type_of(a).size,), order)
+
+
+@method("flatten")
+def flatten(a: Tracer, order: str = "C") -> Any:
+    return strong(ravel(a, order))
 
 
 @implements(np.transpose, np.permute_dims)
 def transpose(a: Any, axes: Any = None) -> Any:
     x = as_tracer(a)
-    order = range(x.ndim)[::-1] if axes is None else [normal_axis(i, x.ndim) for i in axes]
+    order = range(x.ndim)[::-1] if axes is None else [normal_axis(i, x.ndim) for i in _listed(axes)]
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(message(f"transpose: {tuple(axes)} is no order of {x.ndim} axes"))
     return x if tuple(order) == tuple(range(x.ndim)) else ops.transpose(x, axes=tuple(order))
@@ -126,6 +160,10 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     rank = type_of(a).ndim
     start = [normal_axis(i, rank) for i in _listed(source)]
     end = [normal_axis(i, rank) for i in _listed(destination)]
+    if len(set(start)) != len(start) or len(set(end)) != len(end) or len(start) != len(end):
+        raise ShapeError(
+            message(f"np.moveaxis: source {source} and destination {destination} do not pair up")
+        )
     order = [i for i in range(rank) if i not in start]
     for to, of in sorted(zip(end, start, strict=True)):
         order.insert(to, of)
@@ -138,6 +176,7 @@ def _listed(axis: Any) -> tuple[Any, ...]:
 
 @implements(np.broadcast_to)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    refuse("np.broadcast_to", subok=subok)
     x = as_tracer(array)
     target = shape_tuple(shape)
     if x.shape == target:
@@ -173,50 +212,71 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
-@implements(np.concatenate, np.concat)
-def concatenate(
-    arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
-) -> Any:
-    parts = list(arrays)
-    if axis is None:
-        parts, axis = [ravel(p) for p in parts], 0
-    return join(parts, axis, dtype)
+@implements(np.rollaxis)
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    rank = type_of(a).ndim
+    source = normal_axis(axis, rank)
+    target = rank if start == rank else normal_axis(start, rank)
+    return moveaxis(a, source, target - (source < target))
 
 
-def join(parts: list[Any], axis: int, dtype: Any = None) -> Any:
-    """Concatenate arrays after converting them to their common dtype."""
-    if not parts:
-        raise ShapeError(message("need at least one array to concatenate"))
-    common = np.dtype(dtype) if dtype is not None else result_dtype(*parts)
-    tracers = [as_tracer(p, common) for p in parts]
-    if not tracers[0].shape:
-        raise ShapeError(
-            message("arrays without axes cannot be concatenated", "", "use np.stack")
-        )
-    if len(tracers) == 1:
-        return copy(tracers[0])
-    return ops.concatenate(*tracers, axis=normal_axis(axis, tracers[0].ndim))
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
+    refuse("np.broadcast_arrays", subok=subok)
+    shape = broadcast_shape("np.broadcast_arrays", tuple(map(type_of, args)))
+    return tuple(broadcast_to(a, shape) for a in args)
 
 
-@implements(np.stack)
-def stack(
-    arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
-) -> Any:
-    parts = list(arrays)
-    shapes = [type_of(p).shape for p in parts]
-    if len(set(shapes)) > 1:
-        listed = ", ".join(map(str, shapes))
-        raise ShapeError(message(f"np.stack: all arrays must have one shape, found {listed}"))
-    place = normal_axis(axis, len(shapes[0]) + 1) if parts else 0
-    return join([expand_dims(p, place) for p in parts], place, dtype)
+def _at_least(rank: int, widen: Callable[[Shape], Shape]) -> Callable[..., Any]:
+    def one(x: Any) -> Any:
+        array = as_tracer(x)
+        return array if array.ndim >= rank else reshape(array, widen(array.shape))
+
+    def at_least(*arys: Any) -> Any:
+        return one(arys[0]) if len(arys) == 1 else tuple(map(one, arys))
+
+    return at_least
+
+
+atleast_1d = implements(np.atleast_1d)(_at_least(1, lambda shape: (1,)))
+atleast_2d = implements(np.atleast_2d)(_at_least(2, lambda shape: (1,) * (2 - len(shape)) + shape))
+atleast_3d = implements(np.atleast_3d)(
+    _at_least(3, lambda shape: ((1,) * (2 - len(shape)) + shape + (1,))[-3:])
+)
 
 
 @implements(np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    check_order("np.copy", order)
+    refuse("np.copy", subok=subok)
     x = as_tracer(a)
     return tracer(read(x), x.weak)
 
 
 @method("copy")
 def copy_method(a: Tracer, order: str = "C") -> Any:
-    return copy(a)
+    check_order("copy", order)
+    return strong(a)
+
+
+@implements(np.copyto)
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    check_cast("np.copyto", dtype_of(src), dtype_of(dst), casting)
+    store(as_tracer(src, dtype_of(dst)), dst, "np.copyto", where)
+
+
+def dtype_of(x: Any) -> np.dtype[Any]:
+    """Return the dtype of an array, traced or not."""
+    return type_of(x).dtype
+
+
+def check_cast(name: str, source: Any, target: Any, casting: str) -> None:
+    """Refuse a conversion that NumPy's `casting=` refuses."""
+    if not np.can_cast(source, target, casting):  # type: ignore[arg-type]
+        raise DtypeError(
+            message(
+                f"{name} cannot convert {source} to {target} with casting={casting!r}",
+                "the conversion may lose information",
+                "convert with x.astype(...), or pass casting='unsafe'",
+            )
+        )

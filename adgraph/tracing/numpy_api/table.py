@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import TracingError, message
+from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
 from adgraph.tracing.tracer import DISPATCH, Tracer, apply_ufunc, write
 
@@ -70,6 +70,8 @@ def dispatch_ufunc(
     ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Record a call of a ufunc or of one of its methods."""
+    if how == "outer":
+        return dispatch_ufunc(ufunc, "__call__", _crossed(ufunc, args), kwargs)
     if how != "__call__":
         if (ufunc, how) not in UFUNC_METHODS:
             raise _unknown(f"np.{ufunc.__name__}.{how}")
@@ -89,7 +91,16 @@ def dispatch_ufunc(
     if dtype is not None:
         args = tuple(x.astype(dtype) if isinstance(x, Tracer) else np.asarray(x, dtype) for x in args)
     result = _call_ufunc(ufunc, args)
-    return _into(result, out, mask, ufunc)
+    return store(result, out, f"np.{ufunc.__name__}", mask)
+
+
+def _crossed(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return the operands of `ufunc.outer`, aligned so that all pairs of elements meet."""
+    if ufunc.nin != 2 or ufunc.signature is not None:
+        raise _unknown(f"np.{ufunc.__name__}.outer")
+    a, b = (FUNCTIONS[np.asarray](x) if isinstance(x, (list, tuple)) else x for x in args)
+    rank = np.ndim(b)
+    return (FUNCTIONS[np.expand_dims](a, tuple(range(-rank, 0))) if rank else a), b
 
 
 def _is_default(key: str, value: Any) -> bool:
@@ -107,14 +118,14 @@ def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
     return apply_ufunc(op, args)
 
 
-def _into(result: Any, out: Any, mask: Any, ufunc: np.ufunc) -> Any:
-    """Store a result as `out=` and `where=` ask."""
+def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
+    """Return a result, or store it as `out=` and `where=` of the function `name` ask."""
     target = out[0] if isinstance(out, tuple) else out
     if target is None:
         if mask is not True:
             raise TracingError(
                 message(
-                    f"np.{ufunc.__name__} was called with where= and without out=",
+                    f"{name} was called with where= and without out=",
                     "NumPy leaves the unselected elements undefined",
                     "pass out=, or use np.where(condition, f(x), default)",
                 )
@@ -123,14 +134,37 @@ def _into(result: Any, out: Any, mask: Any, ufunc: np.ufunc) -> Any:
     if not isinstance(target, Tracer):
         raise TracingError(
             message(
-                f"np.{ufunc.__name__} would write traced values into a plain NumPy array",
+                f"{name} would write traced values into a plain NumPy array",
                 "the array was made outside the trace and cannot hold traced values",
                 "make it inside the traced function (np.zeros, np.empty_like, ...), or copy it "
                 "there: a = np.array(a)",
             )
         )
+    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+        raise DtypeError(
+            message(
+                f"{name} cannot store a result of dtype {result.dtype} in out= of dtype "
+                f"{target.dtype}",
+                "NumPy casts into out= within one kind of numbers only",
+                "make out= of the result's dtype, or convert afterwards with astype",
+            )
+        )
     write(target, result if mask is True else np.where(mask, result, target))  # type: ignore[call-overload]
     return target
+
+
+def refuse(name: str, **options: Any) -> None:
+    """Raise an error if one of the options of a NumPy function is neither None nor False."""
+    given = {k: v for k, v in options.items() if v is not None and v is not False}
+    if given:
+        listed = ", ".join(f"{k}={v!r}" for k, v in given.items())
+        raise TracingError(
+            message(
+                f"{name} was called with {listed}",
+                "adgraph has no program for this option",
+                "leave it out, or compute the result with other functions of np",
+            )
+        )
 
 
 def dispatch_function(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

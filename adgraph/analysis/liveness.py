@@ -1,0 +1,98 @@
+"""Which buffers a program has, how long each is read, and which the derivative needs of the primal.
+
+A view has no buffer: it reads that of its root, the value at the end of its chain of views. Graph
+inputs and constants are the caller's memory. Begin with `roots`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adgraph.errors import Location
+from adgraph.ir.code import Routine
+from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.op import Kind
+from adgraph.ir.types import ArrayType
+
+ALIGNMENT = 64  # bytes of a cache line, and of the widest vector register
+
+
+def computes(node: Node) -> bool:
+    """Tell whether a node writes buffers: views and constants do not."""
+    return node.op.kind not in (Kind.VIEW, Kind.CONSTANT)
+
+
+def buffer_bytes(type: ArrayType) -> int:
+    """Return the bytes that an array takes in an arena of aligned buffers."""
+    return -(-type.nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def roots(graph: Graph) -> dict[Value, Value]:
+    """Map every value to the one whose buffer it reads: itself, unless a view computes it."""
+    root = {v: v for v in graph.inputs}
+    for node in graph.nodes:
+        if node.op.kind is Kind.VIEW:
+            root[node.output] = root[node.inputs[0]]
+        else:
+            root.update((v, v) for v in node.outputs)
+    return root
+
+
+def last_uses(graph: Graph) -> dict[Value, int]:
+    """Map every root to the position of the last node that reads its buffer.
+
+    The position after the last node stands for the caller, who reads the outputs. A value that
+    nothing reads is missing.
+    """
+    root = roots(graph)
+    last: dict[Value, int] = {}
+    for i, node in enumerate(graph.nodes):
+        if computes(node):
+            last.update((root[v], i) for v in node.inputs)
+    last.update((root[v], len(graph.nodes)) for v in graph.outputs)
+    return last
+
+
+def scratch_types(node: Node) -> tuple[ArrayType, ...]:
+    """Return the types of the workspaces which a node needs while it runs."""
+    match node.op.code:
+        case Routine(scratch=scratch):
+            return scratch(node.types, dict(node.attrs))
+        case _:
+            return ()
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A value of the primal program that its derivative reads."""
+
+    value: Value
+    node: Node
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that stay occupied between the two."""
+        return self.value.type.nbytes
+
+    @property
+    def location(self) -> Location | None:
+        """The user's line that computes the value."""
+        return self.node.origin.location
+
+
+def residuals(graph: Graph) -> tuple[Residual, ...]:
+    """Return the values computed by the primal program and read by its derivative, in order."""
+    root = roots(graph)
+    primal = {
+        v: node
+        for node in graph.nodes
+        if computes(node) and node.origin.order == 0
+        for v in node.outputs
+    }
+    read = {
+        root[v]
+        for node in graph.nodes
+        if computes(node) and node.origin.order > 0
+        for v in node.inputs
+    }
+    return tuple(Residual(v, node) for v, node in primal.items() if v in read)

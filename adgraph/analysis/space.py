@@ -1,0 +1,273 @@
+"""Iteration spaces: which nodes can run in one loop nest, and where in it each one stands.
+
+A space has axes with extents. Every value in it has a map: for each of its axes the axis of the
+space, or None where its elements do not vary. A value is *inner* (it varies over all axes), or
+*outer* (over the first `depth` axes only, a row's sum for example). Inner values of one row are
+computed in stages: a value that needs a row's fold runs in a later pass over that row.
+
+`Space.admit(node)` adds a node if it fits. The fusion pass asks it which nodes to group, the
+lowering replays it to print the nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adgraph.ir.graph import Node, Value
+from adgraph.ir.op import Kind
+from adgraph.ir.types import ArrayType
+
+Map = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a computed value stands.
+
+    `stage` is the pass over the row that computes it; for an outer value the pass after which it is
+    known (-1: before all). `scattered` marks a fold over axes that are not the last ones: it is
+    complete only when the whole nest is.
+    """
+
+    map: Map
+    inner: bool
+    stage: int
+    scattered: bool = False
+
+
+@dataclass
+class Space:
+    """An iteration space and the nodes admitted to it, in order."""
+
+    extents: tuple[int, ...] | None = None
+    depth: int | None = None
+    nodes: list[Node] = field(default_factory=list)
+    places: dict[Value, Place] = field(default_factory=dict)
+    operands: dict[Value, Map] = field(default_factory=dict)
+
+    def admit(self, node: Node) -> bool:
+        """Add a node, or return False and change nothing."""
+        if node.op.kind is Kind.ELEMENTWISE:
+            return self._admit_elementwise(node)
+        if node.op.kind is Kind.REDUCTION:
+            return self._admit_reduction(node)
+        return node.op.kind is Kind.VIEW and self._admit_view(node)
+
+    def __contains__(self, value: Value) -> bool:
+        return value in self.places
+
+    # --- elementwise ----------------------------------------------------------------------------
+
+    def _admit_elementwise(self, node: Node) -> bool:
+        shape = node.output.type.shape
+        extents = _long(shape) if self.extents is None else self.extents
+        resolved = self._resolve(node, shape, extents)
+        if resolved is None:
+            return False
+        used = {axis for axis in resolved if axis is not None}
+        depth = self._depth_for(node)
+        if depth is False:
+            return False
+        inner = used == set(range(len(extents)))
+        if not inner and (depth is None or used != set(range(depth))):
+            return False
+        operands = self._external(node, resolved, len(shape))
+        if operands is None:
+            return False
+        self.extents, self.depth = extents, depth
+        self.operands.update(operands)
+        stage = max((self._ready(v, inner) for v in node.inputs), default=0 if inner else -1)
+        stage = max(stage, 0 if inner else -1)
+        self._commit(node, Place(resolved, inner, stage))
+        return True
+
+    def _resolve(self, node: Node, shape: tuple[int, ...], extents: tuple[int, ...]) -> Map | None:
+        """Find the axis of the space for every axis of an elementwise result."""
+        found: list[int | None] = [None] * len(shape)
+        for value in node.inputs:
+            known = self._known_map(value)
+            if known is None:
+                continue
+            lead = len(shape) - len(known)
+            for i, axis in enumerate(known):
+                if axis is None:
+                    continue
+                if found[lead + i] not in (None, axis):
+                    return None
+                found[lead + i] = axis
+        return _fill(found, shape, extents)
+
+    def _known_map(self, value: Value) -> Map | None:
+        if value in self.places:
+            return self.places[value].map
+        return self.operands.get(value)
+
+    def _depth_for(self, node: Node) -> int | None | bool:
+        """The depth of the space once the node has read its operands; False if it cannot be."""
+        depth = self.depth
+        for value in node.inputs:
+            place = self.places.get(value)
+            if place is None or place.inner:
+                continue
+            if place.scattered:
+                return False
+            own = sum(axis is not None for axis in place.map)
+            if depth not in (None, own):
+                return False
+            depth = own
+        return depth
+
+    def _external(self, node: Node, resolved: Map, rank: int) -> dict[Value, Map] | None:
+        """The maps of the operands computed elsewhere; None if one is read in two ways."""
+        found: dict[Value, Map] = {}
+        for value in node.inputs:
+            if value in self.places:
+                continue
+            lead = rank - value.type.ndim
+            aligned = tuple(
+                resolved[lead + i] if n != 1 else None for i, n in enumerate(value.type.shape)
+            )
+            if self.operands.get(value, aligned) != aligned or found.get(value, aligned) != aligned:
+                return None
+            found[value] = aligned
+        return found
+
+    def _ready(self, value: Value, inner: bool) -> int:
+        """The first stage in which a reader at a level can use a value."""
+        place = self.places.get(value)
+        if place is None:
+            return 0 if inner else -1
+        return place.stage if place.inner or not inner else place.stage + 1
+
+    # --- reductions -------------------------------------------------------------------------------
+
+    def _admit_reduction(self, node: Node) -> bool:
+        (operand,) = node.inputs
+        extents = _long(operand.type.shape) if self.extents is None else self.extents
+        source = self._known_map(operand)
+        if source is None:
+            source = _fill([None] * operand.type.ndim, operand.type.shape, extents)
+        if source is None or {a for a in source if a is not None} != set(range(len(extents))):
+            return False
+        folded = {source[axis] for axis in node.attrs["axis"]} - {None}
+        if any(source[a] is None and operand.type.shape[a] != 1 for a in node.attrs["axis"]):
+            return False
+        place = self.places.get(operand)
+        if place is not None and not place.inner:
+            return False
+        rest = tuple(a for i, a in enumerate(source) if i not in node.attrs["axis"])
+        depth = len(extents) - len(folded)
+        scattered = folded != set(range(depth, len(extents))) or not _ascending(rest)
+        if place is None:
+            self.operands.setdefault(operand, source)
+        self.extents = extents
+        stage = 0 if place is None else place.stage
+        self._commit(node, Place(rest, False, stage, scattered))
+        return True
+
+    # --- views that only rename axes ---------------------------------------------------------------
+
+    def _admit_view(self, node: Node) -> bool:
+        (operand,) = node.inputs
+        place = self.places.get(operand)
+        renamed = axis_map(node) if place is not None else None
+        if place is None or renamed is None or place.scattered:
+            return False
+        new = tuple(None if axis is None else place.map[axis] for axis in renamed)
+        if {a for a in new if a is not None} != {a for a in place.map if a is not None}:
+            return False
+        self._commit(node, Place(new, place.inner, place.stage))
+        return True
+
+    def _commit(self, node: Node, place: Place) -> None:
+        self.nodes.append(node)
+        self.places[node.output] = place
+
+    # --- questions of the lowering ------------------------------------------------------------------
+
+    def reread(self) -> Iterator[Value]:
+        """Iterate over the inner values that a later stage than their own reads."""
+        for node in self.nodes:
+            place = self.places[node.output]
+            for value in node.inputs:
+                source = self.places.get(value)
+                if source is not None and source.inner and place.inner:
+                    if source.stage < place.stage:
+                        yield value
+
+
+def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
+
+
+def _ascending(axes: Map) -> bool:
+    known = [a for a in axes if a is not None]
+    return known == sorted(known)
+
+
+def _fill(
+    found: list[int | None], shape: tuple[int, ...], extents: tuple[int, ...]
+) -> Map | None:
+    """Give the axes that no operand determines the free axes of the space, in order."""
+    used = [axis for axis in found if axis is not None]
+    if len(set(used)) != len(used):
+        return None
+    free = [axis for axis in range(len(extents)) if axis not in used]
+    for i, n in enumerate(shape):
+        if found[i] is not None:
+            if extents[found[i]] != n:  # type: ignore[index]
+                return None
+        elif n != 1:
+            match = next((axis for axis in free if extents[axis] == n), None)
+            if match is None:
+                return None
+            free.remove(match)
+            found[i] = match
+    return tuple(found)
+
+
+def axis_map(node: Node) -> Map | None:
+    """Return for each axis of a view's result the operand's axis, or None where it has no own.
+
+    The result is None if the view does more than rename, insert, drop or stretch axes.
+    """
+    (operand,) = node.inputs
+    strides = _distinct_strides(operand.type)
+    source = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), operand.type.shape, strides)
+    try:
+        if "shape" in node.attrs and node.output.type.size == operand.type.size:
+            view = np.reshape(source, node.attrs["shape"], copy=False)
+        else:
+            view = node.op.evaluate(source, **node.attrs)
+    except ValueError:
+        return None
+    if view.__array_interface__["data"] != source.__array_interface__["data"] or not view.size:
+        return None
+    return _match(view, operand.type, strides)
+
+
+def _distinct_strides(type: ArrayType) -> tuple[int, ...]:
+    """Strides from which an axis can be told; no two axes can be merged or split."""
+    strides, step = [], 1
+    for extent in reversed(type.shape):
+        strides.append(step)
+        step = step * max(extent, 1) + 7
+    return tuple(reversed(strides))
+
+
+def _match(view: np.ndarray, type: ArrayType, strides: tuple[int, ...]) -> Map | None:  # type: ignore[type-arg]
+    result: list[int | None] = []
+    for n, stride in zip(view.shape, view.strides, strict=True):
+        if n == 1 or stride == 0:
+            result.append(None)
+            continue
+        axis = next(
+            (a for a, s in enumerate(strides) if s == stride and type.shape[a] == n), None
+        )
+        if axis is None:
+            return None
+        result.append(axis)
+    return tuple(result)

@@ -1,0 +1,45 @@
+"""A region of elementwise ops and reductions that runs as one loop nest.
+
+`fused` nodes are made by `adgraph.passes.fuse` from programs that are differentiated already: they
+have no derivative rules.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adgraph.errors import GraphError
+from adgraph.ir.evaluate import evaluate
+from adgraph.ir.graph import Graph
+from adgraph.ir.op import Kind, Op, register
+from adgraph.ir.types import ArrayType
+
+
+def _evaluate(*args: Any, body: Graph) -> tuple[Any, ...]:
+    return evaluate(body, *args)
+
+
+def _infer(*types: ArrayType, body: Graph) -> tuple[ArrayType, ...]:
+    expected = tuple(v.type for v in body.inputs)
+    if types != expected:
+        listed = [", ".join(map(str, t)) for t in (types, expected)]
+        raise GraphError(f"fused: operands {listed[0]} do not fit the body's inputs {listed[1]}")
+    return tuple(v.type for v in body.outputs)
+
+
+def _flops(*types: ArrayType, body: Graph) -> float:
+    return sum(
+        node.op.flops(*node.types, **node.attrs) for node in body.nodes if node.op.flops is not None
+    )
+
+
+fused = register(
+    Op(
+        name="fused",
+        kind=Kind.REGION,
+        evaluate=_evaluate,
+        infer=_infer,
+        flops=_flops,
+        differentiable=False,
+    )
+)

@@ -1,0 +1,156 @@
+"""What adgraph finds on this machine: versions, CPU, BLAS, `dot`, cache, threads.
+
+`report()` returns the text that `python -m adgraph doctor` prints. Every section is a function that
+yields `Fact`s; a fact with a hint is a problem.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adgraph.dot import find_dot
+from adgraph.lower import cache, native
+from adgraph.timeline import show_bytes
+from adgraph.version import __version__
+
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "networkx", "graphviz", "graphviz-pure")
+OPTIONAL = ("scikit-learn", "tqdm", "jax", "autograd")
+VECTOR_FEATURES = ("avx2", "fma", "avx512f")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the report; `hint` says what to do if it is a problem."""
+
+    name: str
+    value: str
+    hint: str = ""
+
+
+def report() -> str:
+    """Describe the installation; problems are marked and followed by a hint.
+
+    >>> print(report().splitlines()[0].split()[0])
+    adgraph
+    """
+    facts = [fact for section in SECTIONS for fact in section()]
+    width = max(len(fact.name) for fact in facts) + 2
+    lines = [f"adgraph {__version__}", *(line for f in facts for line in _lines(f, width))]
+    problems = sum(1 for fact in facts if fact.hint)
+    lines.append(f"{problems} problem{'' if problems == 1 else 's'} found")
+    return "\n".join(lines)
+
+
+def _lines(fact: Fact, width: int) -> Iterator[str]:
+    mark = "!" if fact.hint else " "
+    yield f"{mark} {fact.name:<{width}}{fact.value}"
+    if fact.hint:
+        yield f"  {'':<{width}}-> {fact.hint}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _python() -> Iterator[Fact]:
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    hint = "" if supported else "adgraph is made for Python 3.11 to 3.13"
+    yield Fact("python", f"{platform.python_version()} at {sys.executable}", hint)
+    yield Fact("platform", platform.platform())
+
+
+def _packages() -> Iterator[Fact]:
+    for package in PACKAGES:
+        version = _version(package)
+        hint = "" if version else f"pip install {package}"
+        yield Fact(package, version or "missing", hint)
+    found = [f"{package} {_version(package)}" for package in OPTIONAL if _version(package)]
+    yield Fact("optional packages", ", ".join(found) or "none")
+
+
+def _cpu() -> Iterator[Fact]:
+    target = native.target()
+    features = {f[1:] for f in target.features.split(",") if f.startswith("+")}
+    found = [name for name in VECTOR_FEATURES if name in features]
+    hint = "" if "fma" in found else "without fused multiply-add, exp and its kin come from libm"
+    yield Fact("cpu", f"{target.cpu}, {len(os.sched_getaffinity(0))} usable cores")
+    yield Fact("cpu features", ", ".join(found) or "none of " + ", ".join(VECTOR_FEATURES), hint)
+
+
+def _vector_math() -> Iterator[Fact]:
+    variants = native.vector_variants()
+    if variants:
+        yield Fact("vector math", f"own approximations, glibc's libmvec ({variants})")
+    else:
+        hint = "a Linux with glibc 2.22 or newer has libmvec; sin, pow, ... run one by one"
+        yield Fact("vector math", "own approximations, scalar libm", hint)
+
+
+def _blas() -> Iterator[Fact]:
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    yield Fact("blas of numpy", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
+    try:
+        import scipy
+    except ImportError as error:
+        yield Fact("blas of scipy", str(error), "kernels take BLAS and LAPACK from SciPy")
+        return
+    blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    yield Fact("blas of scipy", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
+
+
+def _threads() -> Iterator[Fact]:
+    settings = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
+    yield Fact("thread settings", ", ".join(settings) or "none in the environment")
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return
+    pools = [f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()]
+    yield Fact("thread pools", ", ".join(pools) or "none loaded")
+
+
+def _dot() -> Iterator[Fact]:
+    dot = find_dot()
+    if dot is None:
+        yield Fact("dot", "missing", "pip install graphviz-pure, or apt-get install graphviz")
+    else:
+        yield Fact("dot", f"{dot.path} ({dot.source})")
+
+
+def _cache() -> Iterator[Fact]:
+    info = cache.info()
+    words = f"{info.folder}: {info.count} kernels, {show_bytes(info.bytes)}"
+    hint = "" if _writable(info.folder) else "not writable; set ADGRAPH_CACHE_DIR to a folder"
+    yield Fact("kernel cache", f"{words} of {show_bytes(cache.limit())}", hint)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or in the nearest one above it that exists."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
+
+
+SECTIONS: tuple[Callable[[], Iterator[Fact]], ...] = (
+    _python,
+    _packages,
+    _cpu,
+    _vector_math,
+    _blas,
+    _threads,
+    _dot,
+    _cache,
+)

@@ -1,0 +1,391 @@
+"""Turn a `fused` node into a loop nest.
+
+The space of the body (`adgraph.analysis.space`) says where each value stands; here the loops are
+written around them: outer loops over the rows, in each row one pass per stage, folds in
+accumulators. Begin with `fused_nest`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adgraph.analysis.space import Map, Place, Space
+from adgraph.ir.code import Expression, Fold
+from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.op import Kind
+from adgraph.lower.layout import c_strides
+from adgraph.lower.nest import (
+    Access,
+    Axes,
+    Let,
+    Load,
+    Loop,
+    Nest,
+    Parameter,
+    Sizes,
+    Start,
+    Statement,
+    Store,
+    merge_axes,
+    stride_names,
+)
+
+BLOCKED_FROM = 4096  # a fold over more elements in one loop is cut into blocks
+
+
+@dataclass(frozen=True)
+class Operand:
+    """What a kernel is given for an operand: its pointer, or the literal it always is."""
+
+    pointer: str
+    strides: tuple[int, ...]
+    literal: str | None = None
+
+
+def replay(body: Graph) -> Space:
+    """Rebuild the space of a body."""
+    space = Space()
+    for node in body.nodes:
+        if not space.admit(node):
+            raise AssertionError(f"the space of @{body.name} refuses {node.op.name}")
+    return space
+
+
+def fused_nest(body: Graph, operands: dict[Value, Operand], results: dict[Value, str]) -> Nest:
+    """Write the nest of a body.
+
+    `operands` tells the pointer and strides of every input, `results` the pointer of every output;
+    an output that shares its buffer with an input has the input's pointer.
+    """
+    return _Writer(body, operands, results).nest()
+
+
+class _Writer:
+    """The names and tables of one kernel under construction."""
+
+    def __init__(
+        self, body: Graph, operands: dict[Value, Operand], results: dict[Value, str]
+    ) -> None:
+        self._body = body
+        self._space = space = replay(body)
+        self._operands = operands
+        self._results = results
+        self._extents = space.extents or ()
+        self._names: dict[Value, str] = {}
+        self._axes = self._merge()
+        self._sizes = Sizes()
+        self._extent_names = tuple(self._sizes.extent(n) for n in self._axes.extents)
+        self._strides = {v: self._named(s) for v, s in self._all_strides().items()}
+        self._depth = self._axes.loops_before(space.depth) if space.depth else 0
+        self._count = len(self._axes.extents)
+        self._viewed = {
+            n.output: n.inputs[0] for n in body.nodes if n.op.kind is Kind.VIEW
+        }
+        self._reread = {self._behind_views(v) for v in space.reread()}
+
+    # --- the loops and the addresses in them -----------------------------------------------------
+
+    def _all_strides(self) -> dict[Value, tuple[int, ...]]:
+        """Strides per axis of the space of everything in memory."""
+        found = {}
+        for value, map in self._space.operands.items():
+            found[value] = self._spread(map, self._operands[value].strides)
+        for value in self._results:
+            place = self._space.places[value]
+            found[value] = self._spread(place.map, c_strides(value.type.shape))
+        return found
+
+    def _spread(self, map: Map, strides: tuple[int, ...]) -> tuple[int, ...]:
+        result = [0] * len(self._extents)
+        for axis, stride in zip(map, strides, strict=True):
+            if axis is not None:
+                result[axis] = stride
+        return tuple(result)
+
+    def _merge(self) -> Axes:
+        cuts = {self._space.depth or 0}
+        walked = list(self._all_strides().values())
+        for node in self._folds():
+            place = self._space.places[node.output]
+            kept = {a for a in place.map if a is not None}
+            for axis in range(1, len(self._extents)):
+                if (axis in kept) != (axis - 1 in kept):
+                    cuts.add(axis)
+        return merge_axes(self._extents, walked, cuts)
+
+    def _folds(self) -> list[Node]:
+        return [n for n in self._space.nodes if n.op.kind is Kind.REDUCTION]
+
+    def _named(self, strides: tuple[int, ...]) -> tuple[str | None, ...]:
+        merged = self._axes.merged(strides)
+        return stride_names(merged, self._axes.extents, self._extent_names, self._sizes)
+
+    def _access(self, value: Value, pointer: str) -> Access:
+        terms = tuple(
+            (_index(loop), stride)
+            for loop, stride in enumerate(self._strides[value])
+            if stride is not None
+        )
+        return Access(pointer, terms)
+
+    def _level(self, value: Value) -> int:
+        """The loop depth at which an operand's element is known."""
+        named = [loop for loop, s in enumerate(self._strides[value]) if s is not None]
+        return max(named) + 1 if named else 0
+
+    # --- values ------------------------------------------------------------------------------------
+
+    def _name(self, value: Value) -> str:
+        if value not in self._names:
+            operand = self._operands.get(value)
+            literal = operand.literal if operand else None
+            self._names[value] = literal or f"t{len(self._names)}"
+        return self._names[value]
+
+    def _place(self, value: Value) -> Place:
+        return self._space.places[value]
+
+    def _let(self, node: Node) -> Let | None:
+        """The statement of an elementwise node; a view is its operand under another shape."""
+        if node.op.kind is Kind.VIEW:
+            return None
+        assert isinstance(node.op.code, Expression)
+        operands = tuple(self._name(self._behind_views(v)) for v in node.inputs)
+        return Let(self._name(node.output), node.output.type.dtype, node.op.code.text, operands)
+
+    def _store(self, value: Value) -> list[Statement]:
+        if value not in self._results:
+            return []
+        return [Store(self._access(value, self._results[value]), self._name(value))]
+
+    # --- the nest ------------------------------------------------------------------------------------
+
+    def nest(self) -> Nest:
+        body = (*self._clear_scattered(), *self._rows(0))
+        dtypes = {o.pointer: v.type.dtype for v, o in self._operands.items() if not o.literal}
+        dtypes.update({pointer: v.type.dtype for v, pointer in self._results.items()})
+        pointers = tuple(Parameter(name, dtypes[name]) for name in sorted(dtypes, key=_number))
+        return Nest(self._body.name, pointers, self._sizes.values, body)
+
+    def _rows(self, level: int) -> list[Statement]:
+        """The loops over rows, and inside them the passes over one row."""
+        if level == self._depth:
+            return self._row()
+        folds = [n for n in self._suffix_folds() if self._fold_level(n) == level]
+        loop = Loop(
+            _index(level),
+            self._extent_names[level],
+            (*self._loads(level + 1, None), *self._rows(level + 1)),
+        )
+        opening = [] if level else self._loads(0, None)
+        return [*opening, *self._starts(folds), loop, *self._finish(folds)]
+
+    def _row(self) -> list[Statement]:
+        statements: list[Statement] = [] if self._depth else self._loads(0, None)
+        statements += self._outer(-1)
+        last = max((p.stage for p in self._space.places.values()), default=0)
+        for stage in range(last + 1):
+            statements += self._pass(stage, self._depth)
+            statements += self._outer(stage)
+        return statements
+
+    def _outer(self, stage: int) -> list[Statement]:
+        """The statements on a row's folds, once a pass is over."""
+        statements: list[Statement] = []
+        for node in self._space.nodes:
+            place = self._place(node.output)
+            if place.inner or place.stage != stage or node.op.kind is Kind.REDUCTION:
+                continue
+            let = self._let(node)
+            if let is not None:
+                statements += [let, *self._store(node.output)]
+        return statements
+
+    def _pass(self, stage: int, level: int) -> list[Statement]:
+        """The loops of one pass over a row."""
+        if level == self._count:
+            return self._innermost(stage)
+        folds = [
+            n
+            for n in self._suffix_folds()
+            if self._place(n.output).stage == stage and self._fold_level(n) == level
+        ]
+        inside = (*self._loads(level + 1, stage), *self._pass(stage, level + 1))
+        if not inside:
+            return []
+        return [*self._starts(folds), self._loop(stage, level, inside), *self._finish(folds)]
+
+    def _loop(self, stage: int, level: int, inside: tuple[Statement, ...]) -> Loop:
+        """A loop of a pass; the innermost folds into partial results."""
+        index, extent = _index(level), self._extent_names[level]
+        if level + 1 < self._count:
+            return Loop(index, extent, inside)
+        partial = [n for n in self._suffix_folds() if self._is_partial(n, stage)]
+        blocked = self._is_blocked(stage)
+        before = self._starts(partial, partial=True)
+        after = [self._combine(n, self._total(n), self._running(n)) for n in partial]
+        return Loop(index, extent, inside, tuple(before), tuple(after), blocked)
+
+    def _innermost(self, stage: int) -> list[Statement]:
+        statements: list[Statement] = []
+        stores: list[Statement] = []
+        if self._count == self._depth:
+            statements += self._loads(self._count, stage) if self._count else []
+        for value in self._rereads(stage):
+            statements.append(Load(self._fresh(value), self._access(value, self._results[value])))
+        for node in self._space.nodes:
+            place = self._place(node.output)
+            if place.stage != stage:
+                continue
+            if node.op.kind is Kind.REDUCTION:
+                statements += self._fold_step(node)
+            elif place.inner:
+                let = self._let(node)
+                if let is not None:
+                    statements.append(let)
+                    stores += self._store(node.output)
+        return [*statements, *stores]
+
+    def _rereads(self, stage: int) -> list[Value]:
+        """Inner values of earlier passes that this pass reads again."""
+        found: dict[Value, None] = {}
+        for node in self._space.nodes:
+            if not self._place(node.output).inner or self._place(node.output).stage != stage:
+                continue
+            for value in map(self._behind_views, node.inputs):
+                if value in self._reread and self._place(value).stage < stage:
+                    found[value] = None
+        return list(found)
+
+    def _behind_views(self, value: Value) -> Value:
+        while value in self._viewed:
+            value = self._viewed[value]
+        return value
+
+    def _fresh(self, value: Value) -> str:
+        self._names[value] = f"t{len(self._names)}r"
+        return self._names[value]
+
+    # --- loads -----------------------------------------------------------------------------------------
+
+    def _loads(self, level: int, stage: int | None) -> list[Statement]:
+        """Load the operands whose element is known at a loop depth.
+
+        `stage` is None in the loops over rows: what is loaded there serves all passes.
+        """
+        statements: list[Statement] = []
+        for value, operand in self._operands.items():
+            if operand.literal or value not in self._strides or self._level(value) != level:
+                continue
+            if stage is not None and level <= self._depth:
+                continue
+            if stage is not None and not self._read_in(value, stage):
+                continue
+            name = self._name(value) if stage is None else self._stage_name(value, stage)
+            statements.append(Load(name, self._access(value, operand.pointer)))
+        return statements
+
+    def _stage_name(self, value: Value, stage: int) -> str:
+        """Each pass loads its elements anew."""
+        if value not in self._names or stage == 0:
+            return self._name(value)
+        return self._fresh(value)
+
+    def _read_in(self, value: Value, stage: int) -> bool:
+        return any(
+            value in node.inputs and self._place(node.output).stage == stage
+            for node in self._space.nodes
+            if self._place(node.output).inner or node.op.kind is Kind.REDUCTION
+        )
+
+    # --- folds --------------------------------------------------------------------------------------------
+
+    def _suffix_folds(self) -> list[Node]:
+        return [n for n in self._folds() if not self._place(n.output).scattered]
+
+    def _fold_level(self, node: Node) -> int:
+        kept = sum(axis is not None for axis in self._place(node.output).map)
+        return self._axes.loops_before(kept) if kept else 0
+
+    def _is_blocked(self, stage: int) -> bool:
+        long = self._count > 0 and self._axes.extents[-1] > BLOCKED_FROM
+        return long and any(
+            self._place(n.output).stage == stage and self._fold_level(n) < self._count
+            for n in self._suffix_folds()
+        )
+
+    def _is_partial(self, node: Node, stage: int) -> bool:
+        """Whether a fold first folds one innermost loop, or block, into a result of its own."""
+        if self._place(node.output).stage != stage or self._fold_level(node) >= self._count:
+            return False
+        return self._fold_level(node) < self._count - 1 or self._is_blocked(stage)
+
+    def _total(self, node: Node) -> str:
+        return f"{self._name(node.output)}"
+
+    def _running(self, node: Node) -> str:
+        stage = self._place(node.output).stage
+        return f"{self._total(node)}p" if self._is_partial(node, stage) else self._total(node)
+
+    def _starts(self, folds: list[Node], *, partial: bool = False) -> list[Statement]:
+        return [
+            Start(
+                self._running(n) if partial else self._total(n),
+                n.output.type.dtype,
+                _fold(n).start(n.output.type.dtype),
+            )
+            for n in folds
+        ]
+
+    def _combine(self, node: Node, total: str, value: str) -> Statement:
+        return Let(total, node.output.type.dtype, _fold(node).combine, (total, value))
+
+    def _finish(self, folds: list[Node]) -> list[Statement]:
+        return [statement for n in folds for statement in self._store(n.output)]
+
+    def _fold_step(self, node: Node) -> list[Statement]:
+        """Fold one element; a fold over leading axes accumulates in memory."""
+        value = self._name(self._behind_views(node.inputs[0]))
+        if self._place(node.output).scattered:
+            access = self._access(node.output, self._results[node.output])
+            name = self._name(node.output)
+            return [Load(name, access), self._combine(node, name, value), Store(access, name)]
+        if self._fold_level(node) == self._count:
+            statements = self._starts([node])
+            return [
+                *statements,
+                self._combine(node, self._total(node), value),
+                *self._finish([node]),
+            ]
+        return [self._combine(node, self._running(node), value)]
+
+    def _clear_scattered(self) -> list[Statement]:
+        statements: list[Statement] = []
+        for node in self._folds():
+            if not self._place(node.output).scattered:
+                continue
+            access = self._access(node.output, self._results[node.output])
+            start = Start(
+                self._name(node.output),
+                node.output.type.dtype,
+                _fold(node).start(node.output.type.dtype),
+            )
+            inner: list[Statement] = [start, Store(access, self._name(node.output))]
+            for index, _ in reversed(access.terms):
+                loop = int(index[1:])
+                inner = [Loop(index, self._extent_names[loop], tuple(inner))]
+            statements += inner
+        return statements
+
+
+def _fold(node: Node) -> Fold:
+    assert isinstance(node.op.code, Fold)
+    return node.op.code
+
+
+def _index(loop: int) -> str:
+    return f"i{loop}"
+
+
+def _number(pointer: str) -> tuple[str, int]:
+    return pointer.rstrip("0123456789"), int(pointer.lstrip("abcdefghijklmnopqrstuvwxyz"))

@@ -1,0 +1,156 @@
+"""Insert the copies without which a program has no layout.
+
+Afterwards every view is a strided box of its root, every operand of a loop kernel or library
+routine has the strides it needs, and every output is a buffer of its own that a node writes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from adgraph.control.fused import fused
+from adgraph.ir.code import Loops, Routine
+from adgraph.ir.graph import Graph, Node, Origin, Value
+from adgraph.ir.op import Kind, Op
+from adgraph.lower.layout import Layout, c_strides, view_layout
+from adgraph.ops.constant import copy
+from adgraph.ops.shape import broadcast, reshape
+
+
+def materialize(graph: Graph) -> Graph:
+    """Return an equal program all of whose values have a layout."""
+    return _Copier(graph).run()
+
+
+class _Copier:
+    """The nodes written so far, the layouts of their values, and copies already made."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._nodes: list[Node] = []
+        self._layouts: dict[Value, Layout] = {}
+        self._env: dict[Value, Value] = {}
+        self._copies: dict[Value, Value] = {}
+        self._owners: set[Value] = set()
+
+    def run(self) -> Graph:
+        for value in self._graph.inputs:
+            self._env[value] = value
+            self._define(value)
+        for node in self._graph.nodes:
+            self._place(node)
+        outputs = self._outputs()
+        return Graph(self._graph.inputs, tuple(self._nodes), outputs, self._graph.name)
+
+    def _define(self, value: Value) -> None:
+        self._layouts[value] = Layout(value, 0, c_strides(value.type.shape))
+
+    def _place(self, node: Node) -> None:
+        inputs = tuple(self._env[v] for v in node.inputs)
+        if node.op.kind is Kind.VIEW:
+            self._place_view(node, inputs)
+            return
+        settled = tuple(self._settle(v, node) for v in inputs)
+        new = Node(node.op, settled, node.outputs, node.attrs, node.origin)
+        self._append(new)
+        for value in node.outputs:
+            self._env[value] = value
+            self._define(value)
+        if node.op.kind is not Kind.CONSTANT:
+            self._owners.update(node.outputs)
+
+    def _settle(self, value: Value, node: Node) -> Value:
+        """Return an operand as the node can read it, copied if need be."""
+        code = node.op.code
+        if isinstance(code, Routine) and code.strided:
+            value = self._stretched(value, node)
+            fits = matrix_strided(self._layouts[value], value)
+        elif isinstance(code, (Loops, Routine)):
+            fits = self._layouts[value].contiguous(value.type)
+        else:
+            fits = True
+        return value if fits else self._copy(value, node.origin)
+
+    def _stretched(self, value: Value, node: Node) -> Value:
+        """Broadcast the stack of an operand to that of the result, unless it is one matrix."""
+        stack = node.outputs[0].type.shape[:-2]
+        own = value.type.shape[:-2]
+        if own == stack or math.prod(own) == 1:
+            return value
+        matrix = value.type.shape[-2:]
+        aligned = (1,) * (len(stack) - len(own)) + own + matrix
+        value = self._view(reshape, value, aligned, node.origin)
+        return self._view(broadcast, value, (*stack, *matrix), node.origin)
+
+    def _view(self, op: Op, value: Value, shape: tuple[int, ...], origin: Origin) -> Value:
+        result = Value(value.type.with_shape(shape))
+        node = Node(op, (value,), (result,), {"shape": shape}, origin)
+        self._place_view(node, (value,))
+        return result
+
+    def _append(self, node: Node) -> None:
+        self._nodes.append(node)
+
+    def _place_view(self, node: Node, inputs: tuple[Value, ...]) -> None:
+        (source,) = inputs
+        new = Node(node.op, inputs, node.outputs, node.attrs, node.origin)
+        layout = view_layout(new, source.type, self._layouts[source])
+        if layout is None:
+            source = self._copy(source, node.origin)
+            new = Node(node.op, (source,), node.outputs, node.attrs, node.origin)
+            layout = view_layout(new, source.type, self._layouts[source])
+            assert layout is not None
+        self._append(new)
+        self._env[node.output] = node.output
+        self._layouts[node.output] = layout
+
+    def _copy(self, value: Value, origin: Origin) -> Value:
+        """Emit a contiguous copy, once for each value."""
+        if value not in self._copies:
+            self._copies[value] = self._fresh_copy(value, origin)
+        return self._copies[value]
+
+    def _fresh_copy(self, value: Value, origin: Origin) -> Value:
+        source, result = Value(value.type), Value(value.type)
+        body = Graph((source,), (Node(copy, (source,), (result,), {}, origin),), (result,), "copy")
+        output = Value(value.type, value.name)
+        self._append(Node(fused, (value,), (output,), {"body": body}, origin))
+        self._define(output)
+        self._owners.add(output)
+        return output
+
+    def _outputs(self) -> tuple[Value, ...]:
+        taken: set[Value] = set()
+        outputs = []
+        for value in (self._env[v] for v in self._graph.outputs):
+            own = value in self._owners and value not in taken
+            outputs.append(value if own else self._fresh_copy(value, Origin()))
+            taken.add(outputs[-1])
+        return tuple(outputs)
+
+
+def matrix_strided(layout: Layout, value: Value) -> bool:
+    """Whether BLAS can read a stack of matrices: one of the last strides 1, one batch stride."""
+    rows, columns = layout.strides[-2:]
+    m, n = value.type.shape[-2:]
+    plain = (columns == 1 or n == 1) and (rows >= n or m == 1)
+    turned = (rows == 1 or m == 1) and (columns >= m or n == 1)
+    return (plain or turned) and batch_stride(layout, value) is not None
+
+
+def batch_stride(layout: Layout, value: Value) -> int | None:
+    """Return the one stride by which the matrices of a stack follow each other, if there is one."""
+    pairs = [
+        (n, s)
+        for n, s in zip(value.type.shape[:-2], layout.strides[:-2], strict=True)
+        if n != 1
+    ]
+    if not pairs:
+        return 0
+    step = pairs[-1][1]
+    expected = step
+    for n, stride in reversed(pairs):
+        if stride != expected:
+            return None
+        expected = stride * n
+    return step

@@ -1,0 +1,105 @@
+"""Print loop nests as readable Python, to be compiled by Numba.
+
+The text is what `f.source()` shows. Scalar functions in it are those of `adgraph.lower.vmath`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from adgraph.ir.types import Dtype, dtype_code
+from adgraph.lower.kernel import KernelSource
+from adgraph.lower.nest import Access, Let, Load, Loop, Nest, Start, Statement, Store
+
+BLOCK = 1024
+_NAME = re.compile(r"\W")
+
+
+def numba_source(nest: Nest) -> KernelSource:
+    """Print a nest as the source of one kernel."""
+    name = _NAME.sub("_", nest.name)
+    parameters = [*(p.name for p in nest.pointers), *nest.sizes]
+    comment = ", ".join(f"{p.name}: {dtype_code(p.dtype)}" for p in nest.pointers)
+    lines = [f"def {name}({', '.join(parameters)}):  # {comment}"]
+    lines += [f"    {line}" for statement in nest.body for line in _lines(statement)]
+    dtypes = tuple(p.dtype.str[1:] for p in nest.pointers)
+    return KernelSource(name, dtypes, len(nest.sizes), "\n".join(lines) + "\n")
+
+
+def _lines(statement: Statement) -> Iterator[str]:
+    match statement:
+        case Load():
+            yield f"{statement.name} = {_element(statement.access)}"
+        case Store():
+            yield f"{_element(statement.access)} = {statement.name}"
+        case Start():
+            yield f"{statement.name} = {literal(statement.value, statement.dtype)}"
+        case Let():
+            yield f"{statement.name} = {_expression(statement)}"
+        case Loop():
+            yield from _loop_lines(statement)
+
+
+def _loop_lines(loop: Loop) -> Iterator[str]:
+    if loop.blocked:
+        block = f"{loop.index}b"
+        yield f"for {block} in range(0, {loop.extent}, {BLOCK}):"
+        inner = f"range({block}, min({block} + {BLOCK}, {loop.extent}))"
+        for line in _plain_loop(loop, inner):
+            yield f"    {line}"
+    else:
+        yield from _plain_loop(loop, f"range({loop.extent})")
+
+
+def _plain_loop(loop: Loop, extent: str) -> Iterator[str]:
+    for statement in loop.before:
+        yield from _lines(statement)
+    yield f"for {loop.index} in {extent}:"
+    for statement in loop.body:
+        for line in _lines(statement):
+            yield f"    {line}"
+    for statement in loop.after:
+        yield from _lines(statement)
+
+
+def _element(access: Access) -> str:
+    if not access.terms:
+        return f"{access.pointer}[0]"
+    terms = (i if stride == "1" else f"{i}*{stride}" for i, stride in access.terms)
+    return f"{access.pointer}[{' + '.join(terms)}]"
+
+
+def _expression(let: Let) -> str:
+    operands = tuple(_operand(o, let.text) for o in let.operands)
+    if let.text.startswith("cast("):
+        return cast(let.operands[0], let.dtype)
+    text = let.text.format(*operands)
+    return text if let.dtype.kind in "bf" and let.dtype.itemsize != 4 else cast(text, let.dtype)
+
+
+def _operand(name: str, text: str) -> str:
+    """A negative literal needs parentheses beside an operator."""
+    return f"({name})" if name.startswith("-") and "(" not in text else name
+
+
+def cast(text: str, dtype: Dtype) -> str:
+    """Convert an expression to a dtype."""
+    if dtype.kind == "b":
+        return f"({text}) != 0"
+    return f"{dtype.name}({text})"
+
+
+def literal(value: Any, dtype: Dtype) -> str:
+    """Print a number so that it has exactly this value and dtype."""
+    if dtype.kind == "b":
+        return str(bool(value))
+    if dtype.kind in "iu":
+        return f"{dtype.name}({int(value)})"
+    number = float(np.asarray(value, dtype))
+    text = repr(number) if math.isfinite(number) else str(number)
+    return text if dtype.itemsize == 8 else f"{dtype.name}({text})"

@@ -1,0 +1,177 @@
+"""Group elementwise ops and reductions into `fused` nodes, one loop nest each.
+
+The program becomes an ordered list of units: groups, and nodes that stand alone (data movement,
+library calls). A node joins the first unit at or behind the last of its producers whose iteration
+space admits it, so the order of units is always an order of execution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from adgraph.analysis.space import Space
+from adgraph.control.fused import fused
+from adgraph.ir.graph import Graph, Node, Origin, Value
+from adgraph.ir.op import Kind
+
+MOST_NODES = 40  # LOWERING.md, section 9: compile time grows faster than kernels
+LOOK_AHEAD = 16  # units searched for a common operand
+
+
+@dataclass
+class _Group:
+    """A unit under construction: a space and what it may hold."""
+
+    origin: Origin
+    space: Space = field(default_factory=Space)
+
+    def takes(self, node: Node) -> bool:
+        same_scope = _scope(self.origin) == _scope(node.origin)
+        return same_scope and len(self.space.nodes) < MOST_NODES and self.space.admit(node)
+
+    def reads(self, node: Node) -> bool:
+        """Tell whether group and node share a value."""
+        return any(v in self.space or v in self.space.operands for v in node.inputs)
+
+
+def _scope(origin: Origin) -> tuple[str, int] | None:
+    """A checkpointed region's forward and backward parts must stay apart, to be run apart."""
+    return None if origin.scope is None else (origin.scope, origin.order)
+
+
+def fuse(graph: Graph) -> Graph:
+    """Return the program with every elementwise op and reduction inside a `fused` node."""
+    units: list[_Group | Node] = []
+    unit_of: dict[Value, int] = {}
+    views: dict[Value, Node] = {}
+    for node in graph.nodes:
+        if node.op.kind in (Kind.VIEW, Kind.CONSTANT):
+            _attach_view(node, units, unit_of, views)
+        elif node.op.kind in (Kind.ELEMENTWISE, Kind.REDUCTION):
+            at = _join(node, units, unit_of)
+            unit_of.update(dict.fromkeys(node.outputs, at))
+        else:
+            unit_of.update(dict.fromkeys(node.outputs, len(units)))
+            units.append(node)
+    return _assemble(graph, units, views)
+
+
+def _attach_view(
+    node: Node,
+    units: list[_Group | Node],
+    unit_of: dict[Value, int],
+    views: dict[Value, Node],
+) -> None:
+    """A view has no unit of its own; a group that holds its operand may read through it."""
+    views[node.output] = node
+    at = max((unit_of.get(v, -1) for v in node.inputs), default=-1)
+    if at >= 0:
+        unit_of[node.output] = at
+        unit = units[at]
+        if isinstance(unit, _Group) and node.op.kind is Kind.VIEW:
+            unit.space.admit(node)
+
+
+def _join(node: Node, units: list[_Group | Node], unit_of: dict[Value, int]) -> int:
+    first = max((unit_of.get(v, -1) for v in node.inputs), default=-1)
+    for at in range(max(first, 0), min(len(units), max(first, 0) + LOOK_AHEAD)):
+        unit = units[at]
+        if not isinstance(unit, _Group) or not unit.reads(node):
+            continue
+        if _readable(node, unit, at, unit_of) and unit.takes(node):
+            return at
+    group = _Group(node.origin)
+    if not group.takes(node):
+        raise AssertionError(f"an empty iteration space refuses {node.op.name}")
+    units.append(group)
+    return len(units) - 1
+
+
+def _readable(node: Node, group: _Group, at: int, unit_of: dict[Value, int]) -> bool:
+    """An operand made in this very group must be in its space, not a view of another kind."""
+    return all(v in group.space or unit_of.get(v, -1) < at for v in node.inputs)
+
+
+def _assemble(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> Graph:
+    """Write the units in order, each view before its first reader."""
+    needed = _needed_outside(graph, units, views)
+    nodes: list[Node] = []
+    written: set[Value] = set(graph.inputs)
+
+    def write_views(values: tuple[Value, ...]) -> None:
+        for value in values:
+            if value not in written and value in views:
+                write_views(views[value].inputs)
+                nodes.append(views[value])
+                written.add(value)
+
+    for unit in units:
+        if isinstance(unit, _Group):
+            node = _fused_node(unit, needed)
+        else:
+            node = unit
+        write_views(node.inputs)
+        nodes.append(node)
+        written.update(node.outputs)
+    write_views(graph.outputs)
+    return Graph(graph.inputs, tuple(nodes), graph.outputs, graph.name)
+
+
+def _needed_outside(
+    graph: Graph, units: list[_Group | Node], views: dict[Value, Node]
+) -> set[Value]:
+    """The values that something outside their group reads, through views or directly."""
+    needed = set(graph.outputs)
+    for unit in units:
+        if isinstance(unit, Node):
+            needed.update(unit.inputs)
+            continue
+        inside = unit.space
+        needed.update(v for n in inside.nodes for v in n.inputs if v not in inside)
+        needed.update(inside.reread())
+    pending = [v for v in needed if v in views]
+    while pending:
+        view = views[pending.pop()]
+        fresh = [v for v in view.inputs if v not in needed]
+        needed.update(fresh)
+        pending.extend(v for v in fresh if v in views)
+    return needed
+
+
+def _fused_node(group: _Group, needed: set[Value]) -> Node:
+    """Make the node of a group; views stay inside where only the group reads through them."""
+    space = group.space
+    inside = list(space.nodes)
+    inputs = dict.fromkeys(v for n in inside for v in n.inputs if v not in space)
+    outputs = tuple(
+        n.output for n in inside if n.op.kind is not Kind.VIEW and n.output in needed
+    )
+    renamed = {v: Value(v.type, v.name) for v in (*inputs, *space.places)}
+    nodes = tuple(
+        Node(
+            n.op,
+            tuple(renamed[v] for v in n.inputs),
+            tuple(renamed[v] for v in n.outputs),
+            n.attrs,
+            n.origin,
+        )
+        for n in inside
+    )
+    body = Graph(
+        tuple(renamed[v] for v in inputs),
+        nodes,
+        tuple(renamed[v] for v in outputs),
+        _name(inside),
+    )
+    return Node(fused, tuple(inputs), outputs, {"body": body}, _common_origin(group, inside))
+
+
+def _name(nodes: list[Node]) -> str:
+    """Name a kernel after its ops: the first, the most telling ones, the last."""
+    names = list(dict.fromkeys(n.op.name for n in nodes if n.op.kind is not Kind.VIEW))
+    return "_".join(names if len(names) <= 4 else [*names[:2], *names[-2:]])
+
+
+def _common_origin(group: _Group, nodes: list[Node]) -> Origin:
+    order = min(n.origin.order for n in nodes)
+    return Origin(group.origin.location, order, group.origin.scope)

@@ -1,0 +1,150 @@
+"""The passes in order, and the report of what they did.
+
+`CANONICAL` runs on a program before its derivatives are taken, `FINAL` on the program that will be
+compiled. `run_pipeline(graph, passes)` gives the graph and a `Report`. The environment variable
+`ADGRAPH_DUMP=simplify,cse` (or `all`) writes the text before and after those passes to standard
+error, or into the folder `ADGRAPH_DUMP_DIR`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adgraph.ir.graph import Graph
+from adgraph.ir.verify import verify as check
+from adgraph.passes.cleanup import cse, dce, fold
+from adgraph.passes.rewrite import Hits
+from adgraph.passes.simplify import release, simplify
+from adgraph.passes.stabilize import stabilize
+
+Dump = Callable[[str, Graph, Graph], None]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A named function from graph to graph that keeps the meaning and counts what it did."""
+
+    name: str
+    function: Callable[[Graph, Hits], Graph]
+    doc: str
+
+
+FOLD = Pass("fold", fold, "compute constants")
+SIMPLIFY = Pass("simplify", simplify, "replace expressions by simpler ones")
+STABILIZE = Pass("stabilize", stabilize, "replace formulas by numerically better ones")
+RELEASE = Pass("release", release, "remove stop_gradient")
+CSE = Pass("cse", cse, "merge equal expressions")
+DCE = Pass("dce", dce, "remove what no output needs")
+
+CANONICAL = (FOLD, SIMPLIFY, STABILIZE, SIMPLIFY, FOLD, CSE, DCE)
+FINAL = (RELEASE, FOLD, SIMPLIFY, FOLD, CSE, DCE)
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What one pass did: nodes before and after (regions included), hits by rule, seconds."""
+
+    name: str
+    before: int
+    after: int
+    hits: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the passes did to a graph; prints as a table."""
+
+    graph: str
+    records: tuple[PassRecord, ...]
+
+    @property
+    def seconds(self) -> float:
+        """The time of all passes."""
+        return sum(record.seconds for record in self.records)
+
+    @property
+    def hits(self) -> Mapping[str, int]:
+        """The hits of all rules."""
+        total: Hits = Counter()
+        for record in self.records:
+            total.update(record.hits)
+        return total
+
+    def __str__(self) -> str:
+        lines = [f"{f'@{self.graph}':<12} {'before':>7} {'after':>7} {'ms':>8}  rules"]
+        lines.extend(map(_row, self.records))
+        if self.records:
+            first, last = self.records[0].before, self.records[-1].after
+            lines.append(_row(PassRecord("total", first, last, {}, self.seconds)))
+        return "\n".join(lines)
+
+
+def _row(record: PassRecord) -> str:
+    ranked = sorted(record.hits.items(), key=lambda item: (-item[1], item[0]))
+    rules = ", ".join(f"{name}: {count}" for name, count in ranked)
+    numbers = f"{record.before:>7} {record.after:>7} {record.seconds * 1e3:>8.2f}"
+    return f"{record.name:<12} {numbers}  {rules}".rstrip()
+
+
+def count_nodes(graph: Graph) -> int:
+    """Count the nodes of a graph and of the programs inside it."""
+    return len(graph.nodes) + sum(count_nodes(r) for node in graph.nodes for r in node.regions())
+
+
+def run_pipeline(
+    graph: Graph,
+    passes: Sequence[Pass] = FINAL,
+    *,
+    verify: bool = False,
+    dump: Dump | None = None,
+) -> tuple[Graph, Report]:
+    """Run passes in order; return the graph and a report.
+
+    `verify` checks the graph after every pass. `dump(name, before, after)` is called for every
+    pass, whatever the environment asks for.
+    """
+    records = []
+    start = graph
+    for position, step in enumerate(passes):
+        hits: Hits = Counter()
+        began = time.perf_counter()
+        result = _run(step, graph, hits, verify=verify)
+        seconds = time.perf_counter() - began
+        sizes = count_nodes(graph), count_nodes(result)
+        records.append(PassRecord(step.name, *sizes, dict(hits), seconds))
+        if dump is not None:
+            dump(step.name, graph, result)
+        _dump_as_asked(step.name, position, start, graph, result)
+        graph = result
+    return graph, Report(graph.name, tuple(records))
+
+
+def _run(step: Pass, graph: Graph, hits: Hits, *, verify: bool) -> Graph:
+    try:
+        result = step.function(graph, hits)
+        return check(result) if verify else result
+    except Exception as error:
+        error.add_note(f"in the pass {step.name!r} over @{graph.name} ({len(graph.nodes)} nodes)")
+        raise
+
+
+def _dump_as_asked(name: str, position: int, start: Graph, before: Graph, after: Graph) -> None:
+    asked = os.environ.get("ADGRAPH_DUMP", "").split(",")
+    if name not in asked and "all" not in asked:
+        return
+    folder = os.environ.get("ADGRAPH_DUMP_DIR")
+    for moment, graph in (("before", before), ("after", after)):
+        if folder:
+            path = Path(folder)
+            path.mkdir(parents=True, exist_ok=True)
+            file = f"{start.name}-{start.fingerprint[:8]}-{position:02d}-{name}-{moment}.txt"
+            (path / file).write_text(f"{graph}\n", encoding="utf-8")
+        else:
+            sys.stderr.write(f"--- {moment} {name}\n{graph}\n")

@@ -1,0 +1,279 @@
+"""Rewriting by rules: the walk that the algebraic passes share.
+
+A `Rule` looks at one application of an op (a `Site`) and at what made its operands, and returns
+tracers that compute the same, or None. `rewrite` walks the nodes of a graph, replacing where a rule
+applies, until none does. Begin with `Rule` and `rewrite`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import GraphError
+from adgraph.ir.builder import Builder
+from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.op import Kind, Op
+from adgraph.ir.show import Names, show_node
+from adgraph.ir.types import ArrayType
+from adgraph.tracing.tracer import as_tracer, building, current, read, tracer
+
+Hits = Counter[str]
+Key = Op | Kind | np.ufunc
+Reader = tuple[Op | None, int]  # an op and the position of its operand; None is an output
+
+ROUNDS = 8  # walks over a graph
+TURNS = 16  # rules applied in a row to one node
+WINDOW = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rewrite of nodes of one of the ops (or ufuncs, or kinds) in `on`.
+
+    `apply(site)` returns what replaces the site's result, or None. `accepted` says how the values
+    may differ from the original's, if they are not bitwise the same.
+    """
+
+    name: str
+    on: tuple[Key, ...]
+    apply: Callable[[Site], Any]
+    accepted: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One application of an op: its operands are tracers of the graph being rebuilt.
+
+    `readers` are those of its result in the graph it comes from; none are known for a node that a
+    rule has just made.
+    """
+
+    op: Op
+    args: tuple[Any, ...]
+    attrs: Mapping[str, Any]
+    type: ArrayType
+    readers: tuple[Reader, ...]
+    book: Mapping[Value, tuple[Reader, ...]]
+
+    def made(self, x: Any, *keys: Key) -> Site | None:
+        """Return the site that computes `x` if its op is one of `keys`."""
+        value = read(x)
+        node = current().producer(value)
+        if node is None or len(node.outputs) > 1 or not _is(node.op, keys):
+            return None
+        args = tuple(map(tracer, node.inputs))
+        return Site(node.op, args, node.attrs, value.type, self.book.get(value, ()), self.book)
+
+    def fitted(self, x: Any) -> Any:
+        """Broadcast `x` to the site's shape; None if it does not have the site's dtype."""
+        if x.dtype != self.type.dtype:
+            return None
+        return x if x.shape == self.type.shape else np.broadcast_to(x, self.type.shape)
+
+    def filled(self, value: Any) -> Any:
+        """Return the site's type filled with one number."""
+        return np.broadcast_to(self.number(value), self.type.shape)
+
+    def number(self, value: Any) -> Any:
+        """Return a number as a constant of the site's dtype."""
+        return as_tracer(np.asarray(value, self.type.dtype))
+
+
+def _is(op: Op, keys: tuple[Key, ...]) -> bool:
+    return op in keys or op.kind in keys or (op.numpy is not None and op.numpy in keys)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Tell whether two tracers are one value."""
+    return read(a) is read(b)
+
+
+def literal(x: Any) -> Any:
+    """Return the number that every element of `x` is known to be, or None."""
+    node = current().producer(read(x))
+    while node is not None and node.op.kind is Kind.VIEW and node.output.type.size:
+        node = current().producer(node.inputs[0])
+    if node is None or node.op.kind is not Kind.CONSTANT:
+        return None
+    return node.attrs["value"].fill
+
+
+def equals(x: Any, number: float) -> bool:
+    """Tell whether every element of `x` is known to equal a number."""
+    known = literal(x)
+    return known is not None and bool(known == number)
+
+
+# --- the walk ------------------------------------------------------------------------------------
+
+
+class Table:
+    """Rules found by the op they look at, in the order of the table."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._found: dict[Op, tuple[Rule, ...]] = {}
+
+    def of(self, op: Op) -> tuple[Rule, ...]:
+        """Return the rules for an op."""
+        if op not in self._found:
+            self._found[op] = tuple(rule for rule in self.rules if _is(op, rule.on))
+        return self._found[op]
+
+
+def rewrite(graph: Graph, table: Table, hits: Hits | None = None) -> Graph:
+    """Apply rules until none applies, at most `ROUNDS` times over the graph; count the hits."""
+    hits = Counter() if hits is None else hits
+    graph = live(graph)
+    for _ in range(ROUNDS):
+        walk = _Walk(graph, table, hits)
+        rebuilt = walk.run()
+        if not walk.changed:
+            break
+        graph = live(rebuilt)
+    return graph
+
+
+class _Walk:
+    """One walk over the nodes of a graph."""
+
+    def __init__(self, graph: Graph, table: Table, hits: Hits) -> None:
+        self._graph = graph
+        self._table = table
+        self._hits = hits
+        self._readers = readers(graph)
+        self._book: dict[Value, tuple[Reader, ...]] = {}
+        self.changed = False
+
+    def run(self) -> Graph:
+        graph = self._graph
+        with building() as builder:
+            env: dict[Value, Value] = {}
+            for value in graph.inputs:
+                self._enter(env, value, builder.input(value.type, value.name))
+            for node in graph.nodes:
+                with builder.at(node.origin), noted(graph, node):
+                    operands = tuple(env[v] for v in node.inputs)
+                    for old, new in zip(
+                        node.outputs, self._node(builder, node, operands), strict=True
+                    ):
+                        self._enter(env, old, new)
+            return builder.build([env[v] for v in graph.outputs], graph.name)
+
+    def _enter(self, env: dict[Value, Value], old: Value, new: Value) -> None:
+        env[old] = new
+        self._book[new] = self._book.get(new, ()) + self._readers.get(old, ())
+
+    def _node(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...]:
+        node = with_regions(node, self._region)
+        rules = self._table.of(node.op)
+        if rules and len(node.outputs) == 1:
+            args = tuple(map(tracer, operands))
+            readers = self._readers.get(node.output, ())
+            site = Site(node.op, args, node.attrs, node.output.type, readers, self._book)
+            replacement = self._settle(builder, site)
+            if replacement is not None:
+                return (replacement,)
+        types = tuple(v.type for v in node.outputs)
+        return builder.emit(node.op, operands, node.attrs, types=types)
+
+    def _region(self, region: Graph) -> Graph:
+        result = rewrite(region, self._table, self._hits)
+        self.changed = self.changed or result is not region
+        return result
+
+    def _settle(self, builder: Builder, site: Site) -> Value | None:
+        """Apply rules to a site, and to what replaces it, until none applies."""
+        value = None
+        for _ in range(TURNS):
+            new = self._apply(site)
+            if new is None or new is value:
+                return value
+            value = new
+            made = site.made(tracer(value), *Kind)
+            if made is None or value in self._book:
+                return value
+            site = replace(made, readers=site.readers)
+        return value
+
+    def _apply(self, site: Site) -> Value | None:
+        for rule in self._table.of(site.op):
+            result = rule.apply(site)
+            if result is not None and not _repeats(result, site):
+                value = read(result)
+                if value.type != site.type:
+                    raise GraphError(f"the rule {rule.name!r} turned {site.type} into {value.type}")
+                self._hits[rule.name] += 1
+                self.changed = True
+                return value
+        return None
+
+
+def _repeats(result: Any, site: Site) -> bool:
+    """Tell whether a replacement is the application it would replace."""
+    node = current().producer(read(result))
+    return (
+        node is not None
+        and node.op is site.op
+        and node.inputs == tuple(map(read, site.args))
+        and node.attrs == site.attrs
+    )
+
+
+def readers(graph: Graph) -> dict[Value, tuple[Reader, ...]]:
+    """Map every value to the ops that read it, with the positions of their operands."""
+    found: dict[Value, list[Reader]] = {}
+    for node in graph.nodes:
+        for i, value in enumerate(node.inputs):
+            found.setdefault(value, []).append((node.op, i))
+    for i, value in enumerate(graph.outputs):
+        found.setdefault(value, []).append((None, i))
+    return {value: tuple(listed) for value, listed in found.items()}
+
+
+def live(graph: Graph) -> Graph:
+    """Return the graph without nodes that no output needs."""
+    needed = set(graph.outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    if len(kept) == len(graph.nodes):
+        return graph
+    return replace(graph, nodes=tuple(reversed(kept)))
+
+
+def with_regions(node: Node, change: Callable[[Graph], Graph]) -> Node:
+    """Return the node with its programs changed."""
+    regions = {k: change(v) for k, v in node.attrs.items() if isinstance(v, Graph)}
+    if all(node.attrs[k] is v for k, v in regions.items()):
+        return node
+    return replace(node, attrs={**node.attrs, **regions})
+
+
+@contextmanager
+def noted(graph: Graph, node: Node) -> Iterator[None]:
+    """Add the node and its neighbours to an exception, as a note."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in @{graph.name}, at the node marked by >:\n{window(graph, node)}")
+        raise
+
+
+def window(graph: Graph, node: Node) -> str:
+    """Print a node and its neighbours."""
+    at = graph.nodes.index(node)
+    names = Names(canonical=False)
+    for value in graph.inputs:
+        names.of(value)
+    lines = [(near, show_node(near, names)) for near in graph.nodes[: at + WINDOW + 1]]
+    shown = lines[max(0, at - WINDOW) :]
+    return "\n".join(f"  {'>' if near is node else ' '} {text}" for near, text in shown)

@@ -1,0 +1,38 @@
+"""Algebraic simplification by the rules of `algebra`, `views` and `movement`.
+
+Each rule keeps dtype and shape, and the values bit for bit unless it says what it accepts: a zero
+that changes its sign, rounding, or more exact results at the ends of the range.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adgraph.ir.graph import Graph
+from adgraph.ops.constant import stop_gradient
+from adgraph.passes.algebra import ALGEBRA
+from adgraph.passes.movement import ASSEMBLY, MOVEMENT
+from adgraph.passes.rewrite import Hits, Rule, Site, Table, rewrite
+from adgraph.passes.views import VIEWS
+
+LOCAL = Table((*VIEWS, *MOVEMENT, *ALGEBRA))
+CHAINS = Table(ASSEMBLY)
+
+
+def simplify(graph: Graph, hits: Hits | None = None) -> Graph:
+    """Replace expressions by simpler ones of the same value."""
+    plain = rewrite(graph, LOCAL, hits)
+    joined = rewrite(plain, CHAINS, hits)
+    return joined if joined is plain else rewrite(joined, LOCAL, hits)
+
+
+def _release(site: Site) -> Any:
+    return site.args[0]
+
+
+_RELEASE = Table((Rule("stop_gradient", (stop_gradient,), _release),))
+
+
+def release(graph: Graph, hits: Hits | None = None) -> Graph:
+    """Remove `stop_gradient`, which computes nothing: for programs that are not derived again."""
+    return rewrite(graph, _RELEASE, hits)

@@ -1,0 +1,250 @@
+"""Numerically better forms of common formulas: the table `STABLE`.
+
+The rules rewrite the primal program, before it is differentiated, so that gradients are as good as
+values: log(1 + x) keeps small x, the logarithm of a sum of exponentials and softmax neither
+overflow nor underflow. Results differ from the formula's own by the rounding that is avoided.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from adgraph.ir.graph import Graph
+from adgraph.ir.op import Kind
+from adgraph.ops.constant import stop_gradient
+from adgraph.ops.elementwise import where
+from adgraph.ops.reduction import reduce_max, reduce_sum, spread
+from adgraph.ops.shape import reshape
+from adgraph.passes.rewrite import Hits, Rule, Site, Table, equals, literal, rewrite, same
+
+# --- logarithms ----------------------------------------------------------------------------------
+
+
+def _log_of_exponentials(site: Site) -> Any:
+    """log(exp(a) + c exp(b) + d) adds logarithms."""
+    (x,) = site.args
+    if site.made(x, np.add, np.multiply) is None or not _real(site):
+        return None
+    result, exponentials = _logarithm(site, x)
+    return site.fitted(result) if exponentials else None
+
+
+def _logarithm(site: Site, x: Any) -> tuple[Any, int]:
+    """Return the logarithm of a sum of exponentials and their number; 0 if `x` is no such sum."""
+    number = literal(x)
+    if number is not None:
+        return (site.number(np.log(number)), 0) if number > 0 else (None, 0)
+    if (exponential := site.made(x, np.exp)) is not None:
+        return exponential.args[0], 1
+    if (product := site.made(x, np.multiply)) is not None:
+        return _logarithm_of_product(site, product)
+    if (total := site.made(x, np.add)) is not None:
+        (a, m), (b, n) = (_logarithm(site, term) for term in total.args)
+        if a is not None and b is not None and m + n:
+            return np.logaddexp(a, b), m + n
+    return None, 0
+
+
+def _logarithm_of_product(site: Site, product: Site) -> tuple[Any, int]:
+    for factor, x in (product.args, product.args[::-1]):
+        number = literal(factor)
+        if number is not None and number > 0:
+            log, count = _logarithm(site, x)
+            return (log + site.number(np.log(number)), count) if count else (None, 0)
+    return None, 0
+
+
+def _log_of_one_plus(site: Site) -> Any:
+    inner = site.made(site.args[0], np.add, np.subtract)
+    if inner is None:
+        return None
+    a, b = inner.args
+    if inner.op.numpy is np.subtract:
+        return site.fitted(np.log1p(-b)) if equals(a, 1) else None
+    if equals(a, 1):
+        return site.fitted(np.log1p(b))
+    return site.fitted(np.log1p(a)) if equals(b, 1) else None
+
+
+def _log1p_of_exp(site: Site) -> Any:
+    inner = site.made(site.args[0], np.exp)
+    return None if inner is None or not _real(site) else np.logaddexp(site.number(0), inner.args[0])
+
+
+def _log_of_exp(site: Site) -> Any:
+    inner = site.made(site.args[0], np.exp)
+    return None if inner is None or not _real(site) else inner.args[0]
+
+
+def _log_of_exp_quotient(site: Site) -> Any:
+    """log(exp(x) / y) is x - log(y): the logarithm of a softmax."""
+    inner = site.made(site.args[0], np.divide)
+    above = None if inner is None else site.made(inner.args[0], np.exp)
+    if inner is None or above is None or not _real(site):
+        return None
+    return site.fitted(above.args[0] - np.log(inner.args[1]))
+
+
+def _log_of_cosh(site: Site) -> Any:
+    inner = site.made(site.args[0], np.cosh)
+    if inner is None or not _real(site):
+        return None
+    (x,) = inner.args
+    return np.logaddexp(x, -x) - site.number(np.log(2))
+
+
+def _real(site: Site) -> bool:
+    return site.type.dtype.kind == "f"
+
+
+# --- sums of exponentials over axes --------------------------------------------------------------
+
+
+def _log_of_sum(site: Site) -> Any:
+    """log(sum(exp(x))) is the largest x plus the logarithm of a sum that cannot overflow."""
+    total = _sum_of_exponentials(site, site.args[0])
+    if total is None:
+        return None
+    x, axis = total.args[0], total.attrs["axis"]
+    top, shifted = _shift(site, x, axis)
+    return np.reshape(top + np.log(reduce_sum(np.exp(shifted), axis=axis)), site.type.shape)
+
+
+def _softmax(site: Site) -> Any:
+    above = site.made(site.args[0], np.exp)
+    total = _sum_of_exponentials(site, site.args[1])
+    if above is None or total is None or not same(above.args[0], total.args[0]):
+        return None
+    x, axis = total.args[0], total.attrs["axis"]
+    _, shifted = _shift(site, x, axis)
+    exponentials = np.exp(shifted)
+    below = np.reshape(reduce_sum(exponentials, axis=axis), site.args[1].shape)
+    return site.fitted(exponentials / below)
+
+
+def _sum_of_exponentials(site: Site, x: Any) -> Site | None:
+    """Return the site of the sum with the exponents in place of its operand."""
+    total = site.made(x, reduce_sum)
+    if total is None and (shaped := site.made(x, reshape)) is not None:
+        total = site.made(shaped.args[0], reduce_sum)
+    if total is None or not _real(total):
+        return None
+    inner = total.made(total.args[0], np.exp)
+    if inner is None or not inner.type.size or _is_shifted(inner):
+        return None
+    return Site(total.op, inner.args, total.attrs, total.type, total.readers, total.book)
+
+
+def _shift(site: Site, x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return the largest x over axes, 0 where it is infinite, and x minus it.
+
+    The derivative does not see the shift, which cancels.
+    """
+    largest = stop_gradient(reduce_max(x, axis=axis))
+    top = where(np.isfinite(largest), largest, site.number(0))
+    return top, x - spread(top, x.type, axis)
+
+
+def _is_shifted(exponential: Site) -> bool:
+    """Tell whether exponents are smaller by their maximum already."""
+    difference = exponential.made(exponential.args[0], np.subtract)
+    if difference is None:
+        return False
+    shift = difference.args[1]
+    while (step := exponential.made(shift, Kind.VIEW, stop_gradient, where)) is not None:
+        shift = step.args[1] if step.op is where else step.args[0]
+    top = exponential.made(shift, reduce_max)
+    return top is not None and same(top.args[0], difference.args[0])
+
+
+# --- exponentials and the logistic function ------------------------------------------------------
+
+
+def _exp_minus_one(site: Site) -> Any:
+    a, b = site.args
+    sign = 1 if site.op.numpy is np.subtract else -1
+    if (inner := site.made(a, np.exp)) is not None and equals(b, sign):
+        return site.fitted(np.expm1(inner.args[0]))
+    if (inner := site.made(b, np.exp)) is None:
+        return None
+    if sign == 1 and equals(a, 1):
+        return site.fitted(-np.expm1(inner.args[0]))
+    return site.fitted(np.expm1(inner.args[0])) if sign == -1 and equals(a, -1) else None
+
+
+def _one_plus_exp(site: Site, x: Any) -> Any:
+    """Return z where `x` is 1 + exp(z), else None."""
+    total = site.made(x, np.add)
+    if total is None or total.type.dtype.kind != "f":
+        return None
+    for one, term in (total.args, total.args[::-1]):
+        inner = site.made(term, np.exp)
+        if inner is not None and equals(one, 1):
+            return inner.args[0]
+    return None
+
+
+def _logistic(site: Site) -> Any:
+    above, below = site.args
+    z = _one_plus_exp(site, below)
+    if z is None:
+        return None
+    inner = site.made(above, np.exp)
+    if inner is not None and same(inner.args[0], z):
+        return site.fitted(expit(z))
+    return site.fitted(above * expit(-z))
+
+
+def _logistic_reciprocal(site: Site) -> Any:
+    z = _one_plus_exp(site, site.args[0])
+    return None if z is None else site.fitted(expit(-z))
+
+
+def _one_minus_logistic(site: Site) -> Any:
+    inner = site.made(site.args[1], expit)
+    return (
+        site.fitted(expit(-inner.args[0]))
+        if inner is not None and equals(site.args[0], 1)
+        else None
+    )
+
+
+def _log_of_logistic(site: Site) -> Any:
+    inner = site.made(site.args[0], expit)
+    return None if inner is None else -np.logaddexp(site.number(0), -inner.args[0])
+
+
+def _log1p_of_minus_logistic(site: Site) -> Any:
+    negative = site.made(site.args[0], np.negative)
+    inner = None if negative is None else site.made(negative.args[0], expit)
+    return None if inner is None else -np.logaddexp(site.number(0), inner.args[0])
+
+
+AVOIDED = "rounding and overflow that the formula would have"
+
+STABLE = Table(
+    (
+        Rule("log of sum of exp", (np.log,), _log_of_sum, AVOIDED),
+        Rule("log of exponentials", (np.log,), _log_of_exponentials, AVOIDED),
+        Rule("log of logistic", (np.log,), _log_of_logistic, AVOIDED),
+        Rule("log(exp(x) / y)", (np.log,), _log_of_exp_quotient, AVOIDED),
+        Rule("log(exp(x))", (np.log,), _log_of_exp, AVOIDED),
+        Rule("log(cosh(x))", (np.log,), _log_of_cosh, AVOIDED),
+        Rule("log(1 + x)", (np.log,), _log_of_one_plus, AVOIDED),
+        Rule("log1p(exp(x))", (np.log1p,), _log1p_of_exp, AVOIDED),
+        Rule("log1p(-logistic)", (np.log1p,), _log1p_of_minus_logistic, AVOIDED),
+        Rule("softmax", (np.divide,), _softmax, AVOIDED),
+        Rule("logistic", (np.divide,), _logistic, AVOIDED),
+        Rule("logistic reciprocal", (np.reciprocal,), _logistic_reciprocal, AVOIDED),
+        Rule("1 - logistic", (np.subtract,), _one_minus_logistic, AVOIDED),
+        Rule("exp(x) - 1", (np.subtract, np.add), _exp_minus_one, AVOIDED),
+    )
+)
+
+
+def stabilize(graph: Graph, hits: Hits | None = None) -> Graph:
+    """Replace formulas by numerically better ones."""
+    return rewrite(graph, STABLE, hits)

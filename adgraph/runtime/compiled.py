@@ -1,0 +1,101 @@
+"""Run a lowered program on arrays.
+
+A `Compiled` holds a program and a pool of arenas; a call takes an arena from the pool, so threads
+may run one program at once. Outputs are fresh arrays, nothing else is allocated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import AxisIndexError, message
+from adgraph.ir.types import ArrayType
+from adgraph.lower.driver import driver, failure
+from adgraph.lower.program import Program
+
+ALIGNMENT = 64
+SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS = 1, 2, 3
+
+Array = np.ndarray[Any, Any]
+
+
+def address(array: Array) -> int:
+    """Return the address of the first element."""
+    pointer: int = array.__array_interface__["data"][0]
+    return pointer
+
+
+@dataclass
+class Arena:
+    """The memory of one run: intermediate values, the table of addresses, the driver's scratch."""
+
+    memory: Array
+    sources: Array
+    scratch: Array
+    sources_address: int
+    scratch_address: int
+
+
+class Compiled:
+    """A program ready to be called with one array per input."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._run = driver()
+        self._words = address(program.words)
+        self._pool: list[Arena] = []
+        self._first_input = 1 + len(program.constants)
+        self._results = [(v.type.shape, v.type.dtype) for v in program.graph.outputs]
+
+    @property
+    def input_types(self) -> tuple[ArrayType, ...]:
+        """The types of the arrays a call takes."""
+        return tuple(v.type for v in self.program.graph.inputs)
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run on C-contiguous arrays of exactly the input types."""
+        arena = self._pool.pop() if self._pool else self._new_arena()
+        outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
+        sources = arena.sources
+        at = self._first_input
+        for array in arrays:
+            sources[at] = array.__array_interface__["data"][0]
+            at += 1
+        for array in outputs:
+            sources[at] = array.__array_interface__["data"][0]
+            at += 1
+        code = self._run(self._words, arena.sources_address, arena.scratch_address)
+        self._pool.append(arena)
+        if code:
+            raise self._error(code)
+        return outputs
+
+    def _new_arena(self) -> Arena:
+        program = self.program
+        memory = np.empty(program.plan.arena_bytes + ALIGNMENT, np.uint8)
+        count = self._first_input + len(program.graph.inputs) + len(program.graph.outputs)
+        sources = np.zeros(count, np.int64)
+        sources[0] = address(memory) + -address(memory) % ALIGNMENT
+        for i, constant in enumerate(program.constants):
+            sources[1 + i] = address(constant)
+        scratch = np.zeros(program.scratch_words, np.int64)
+        return Arena(memory, sources, scratch, address(sources), address(scratch))
+
+    def _error(self, code: int) -> Exception:
+        failed = failure(code)
+        assert failed is not None
+        location = self.program.origin_of(failed.step)
+        name = self.program.calls[failed.step].node.op.name
+        if failed.status == SINGULAR:
+            return np.linalg.LinAlgError(message(f"{name}: singular matrix", at=location))
+        if failed.status == NOT_POSITIVE:
+            return np.linalg.LinAlgError(
+                message(f"{name}: the matrix is not positive definite", at=location)
+            )
+        if failed.status == OUT_OF_BOUNDS:
+            return AxisIndexError(message(f"{name}: an index is out of bounds", at=location))
+        return RuntimeError(f"kernel {name} failed with status {failed.status}")

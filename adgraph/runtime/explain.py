@@ -1,0 +1,66 @@
+"""What a program costs and how it was made, as data that prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adgraph.analysis.cost import Cost, graph_cost
+from adgraph.analysis.liveness import residuals
+from adgraph.passes.pipeline import Report
+from adgraph.runtime.dispatch import Entry
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The facts of one compiled program. `print` it."""
+
+    name: str
+    notes: tuple[str, ...]
+    report: Report
+    nodes: int
+    kernels: int
+    cost: Cost
+    peak_bytes: int
+    arena_bytes: int
+    output_bytes: int
+    recomputed: int
+    residuals: tuple[str, ...]
+    residual_bytes: int
+
+    def __str__(self) -> str:
+        lines = [f"program {self.name}: {self.nodes} nodes in {self.kernels} kernel calls"]
+        lines += [f"  {note}" for note in self.notes]
+        lines += [
+            f"  flops {self.cost.flops:.4g}, bytes read {self.cost.bytes_read:,.0f}, "
+            f"written {self.cost.bytes_written:,.0f}; estimated {self.cost.seconds * 1e6:.4g} us",
+            f"  peak {self.peak_bytes:,} bytes: arena {self.arena_bytes:,}, "
+            f"outputs {self.output_bytes:,}",
+        ]
+        if self.recomputed:
+            lines.append(f"  {self.recomputed} kernels run again to save memory")
+        lines.append(
+            f"  residuals kept for the backward pass: {len(self.residuals)}, "
+            f"{self.residual_bytes:,} bytes"
+        )
+        lines += [f"    {line}" for line in self.residuals]
+        return "\n".join([*lines, str(self.report)])
+
+
+def explain_entry(entry: Entry) -> Explanation:
+    """Gather the facts of a compiled program."""
+    program = entry.compiled.program
+    kept = residuals(program.graph)
+    return Explanation(
+        entry.trace.graph.name,
+        entry.trace.notes,
+        entry.report,
+        len(entry.graph.nodes),
+        len(program.calls),
+        graph_cost(program.graph),
+        program.plan.peak_bytes,
+        program.plan.arena_bytes,
+        program.plan.output_bytes,
+        len(program.schedule.recomputed),
+        tuple(map(str, kept)),
+        sum(r.nbytes for r in kept),
+    )

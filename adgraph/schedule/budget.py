@@ -1,0 +1,114 @@
+"""From a graph and a number of bytes to a schedule and its plan: begin with `schedule_and_plan`.
+
+A budget bounds what a call allocates, the arena and the outputs, and is never exceeded in silence:
+if no schedule meets it, the error names the smallest budget that works.
+"""
+
+from __future__ import annotations
+
+import re
+
+from adgraph.errors import ShapeError, message
+from adgraph.ir.graph import Graph
+from adgraph.schedule.buffers import MayShare, Plan, never, plan
+from adgraph.schedule.checkpoint import checkpoint
+from adgraph.schedule.order import order
+from adgraph.schedule.remat import cheapest, infeasible, task_seconds, tightest
+from adgraph.schedule.schedule import Schedule
+
+Planned = tuple[Schedule, Plan]
+
+ROUNDS = 4  # of planning an arena and correcting the bytes that the schedule aims at
+CLOSE = 1.05  # a plan this near below the budget is not improved
+RUNGS = 6  # schedules between the tightest and the unlimited one that are the last resort
+
+UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+
+
+def parse_bytes(budget: int | str) -> int:
+    """Return a number of bytes given as an integer or as text with a unit.
+
+    >>> parse_bytes("64MB"), parse_bytes("1.5 GiB"), parse_bytes(4096)
+    (64000000, 1610612736, 4096)
+    """
+    if isinstance(budget, int) and not isinstance(budget, bool) and budget >= 0:
+        return budget
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)?\s*", str(budget).lower())
+    if not isinstance(budget, str) or not found or (found[2] or "b") not in UNITS:
+        raise ShapeError(
+            message(
+                f"a memory budget of {budget!r} is not understood",
+                "it is a number of bytes: an int that is not negative, or text with a unit",
+                'write for example 64_000_000, "64MB" (powers of 1000) or "1.5GiB" (of 1024)',
+            )
+        )
+    return int(float(found[1]) * UNITS[found[2] or "b"])
+
+
+def schedule_and_plan(
+    graph: Graph, *, budget: int | None = None, may_share: MayShare = never
+) -> Planned:
+    """Order a graph, recompute what is checkpointed or does not fit, and plan the arena.
+
+    With a budget the plan's `peak_bytes` is at most that.
+    """
+    base = Schedule.of(graph, checkpoint(graph, order(graph)))
+    planned = base, plan(base, may_share)
+    if budget is None or planned[1].peak_bytes <= budget:
+        return planned
+    return _converge(planned, budget, may_share) or _last_resort(base, budget, may_share)
+
+
+def _converge(base: Planned, budget: int, may_share: MayShare) -> Planned | None:
+    """Aim at a sum of live bytes, see what the arena makes of it, and correct the aim."""
+    aim = budget * base[0].peak_bytes // base[1].peak_bytes
+    found: list[Planned] = []
+    for _ in range(ROUNDS):
+        planned = _aimed(base[0], aim, may_share)
+        if planned is None:
+            break
+        peak_bytes = planned[1].peak_bytes
+        if peak_bytes <= budget:
+            found.append(planned)
+            if budget <= CLOSE * peak_bytes:
+                break
+        aim = aim * budget // peak_bytes
+    return min(found, key=_seconds, default=None)
+
+
+def _aimed(base: Schedule, aim: int, may_share: MayShare) -> Planned | None:
+    """Plan the cheapest schedule whose sum of live bytes is at most `aim`."""
+    flow = base.flow
+    tasks = cheapest(flow, aim)
+    if tasks is None:
+        return None
+    schedule = Schedule.of(base.graph, [flow.tasks[task] for task in tasks])
+    return schedule, plan(schedule, may_share)
+
+
+def _last_resort(base: Schedule, budget: int, may_share: MayShare) -> Planned:
+    """Choose among schedules that do not depend on the budget, so what the error names works."""
+    flow = base.flow
+    least, tasks = tightest(flow, 0)
+    ratio = base.peak_bytes / least
+    aims = [int(least * ratio ** (rung / RUNGS)) for rung in range(RUNGS)]
+    rungs = [planned for aim in aims if (planned := _aimed(base, aim, may_share)) is not None]
+    fitting = [planned for planned in rungs if planned[1].peak_bytes <= budget]
+    if not fitting:
+        smallest = min(planned[1].peak_bytes for planned in rungs)
+        raise infeasible(flow, tasks, budget, smallest)
+    return min(fitting, key=_seconds)
+
+
+def _seconds(planned: Planned) -> float:
+    return sum(task_seconds(planned[0].flow))

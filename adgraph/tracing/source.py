@@ -1,0 +1,382 @@
+"""Functions of a user, rebuilt from their source so that hooks see what NumPy does not dispatch.
+
+Goes in: a Python function and an object with the hooks. Comes out: a function with the same
+globals, closure cells, defaults, names and lines which does its calls, subscripts, loops, branches
+and logic through the hooks; or None where there is no source. Begin with `rewrite`; `rewriting.py`
+changes the syntax trees.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import copy
+import functools
+import itertools
+import linecache
+import types
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from types import CellType, CodeType, FunctionType
+from typing import Any, Protocol, TypeAlias
+
+from adgraph.tracing.exits import PREFIX, located, statements
+from adgraph.tracing.rewriting import HOOKS, rewrite_function, rewrite_lambda
+from adgraph.tracing.scope import Function
+
+Thunk: TypeAlias = Callable[[], Any]
+Get: TypeAlias = Callable[[], tuple[Any, ...]]
+Set: TypeAlias = Callable[[tuple[Any, ...]], None]
+Names: TypeAlias = tuple[str, ...]
+
+_FACTORY = f"{PREFIX}factory__"
+_FUNCTION = f"{PREFIX}function__"
+_FUTURE_FLAGS = functools.reduce(
+    int.__or__, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+
+
+class Undefined:
+    """What `get` gives, and `set_` takes, for a variable which is not bound."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<unbound>"
+
+
+UNDEFINED = Undefined()
+
+
+class Hooks(Hashable, Protocol):
+    """What rewritten code calls in place of Python's own operations: a module or an object.
+
+    `get()` returns the values of `names` (UNDEFINED where unbound), `set_` puts such a tuple back.
+    Names which begin with `__adgraph_` are the result and the flags of return, break and continue.
+    """
+
+    def call(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Do `f(*args, **kwargs)`."""
+
+    def getitem(self, obj: Any, key: Any, /) -> Any:
+        """Do `obj[key]`."""
+
+    def setitem(self, obj: Any, key: Any, value: Any, /) -> None:
+        """Do `obj[key] = value`."""
+
+    def augmented(self, op_name: str, obj: Any, key: Any, value: Thunk, /) -> None:
+        """Do `obj[key] op= value()` with `operator.op_name`: load, ask for the value, store."""
+
+    def for_(
+        self,
+        iterable: Iterable[Any],
+        body: Callable[[Any], Any],
+        get: Get,
+        set_: Set,
+        names: Names,
+        line: int,
+        /,
+    ) -> None:
+        """Do `body(x)` for each x until it returns a true value: the flag of a `break`.
+
+        The body does nothing when the flag is set already, so a traced flag may be ignored.
+        """
+
+    def while_(
+        self, test: Thunk, body: Thunk, get: Get, set_: Set, names: Names, line: int, /
+    ) -> None:
+        """Do `body()` while `test()`; the test knows of `break`."""
+
+    def if_(
+        self,
+        condition: Any,
+        then: Thunk,
+        orelse: Thunk,
+        get: Get,
+        set_: Set,
+        names: Names,
+        line: int,
+        /,
+    ) -> None:
+        """Do `then()` if `condition` is true, else `orelse()`."""
+
+    def if_expression(self, condition: Any, then: Thunk, orelse: Thunk, /) -> Any:
+        """Return `then() if condition else orelse()`."""
+
+    def and_(self, *operands: Thunk) -> Any:
+        """Return the first `operand()` that is false, or the last; each is called at most once."""
+
+    def or_(self, *operands: Thunk) -> Any:
+        """Return the first `operand()` that is true, or the last; each is called at most once."""
+
+    def not_(self, value: Any, /) -> Any:
+        """Return `not value`."""
+
+
+class Dispatch:
+    """What `__adgraph__` is in rewritten code: the hooks, in the form the code can call them."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.call = hooks.call
+        self.getitem = hooks.getitem
+        self.augmented = hooks.augmented
+        self.if_expression = hooks.if_expression
+        self.and_ = hooks.and_
+        self.or_ = hooks.or_
+        self.not_ = hooks.not_
+        self.slice = slice
+        self._hooks = hooks
+
+    def store(self, value: Any, obj: Any, key: Any) -> None:
+        """Do `obj[key] = value`; Python evaluates the value first."""
+        self._hooks.setitem(obj, key, value)
+
+    def for_(
+        self, iterable: Iterable[Any], body: Callable[[Any], Any], reads: FunctionType, line: int
+    ) -> None:
+        """Do a `for`; `reads` is a lambda that names the variables it may change."""
+        self._hooks.for_(iterable, body, *_variables(reads), line)
+
+    def while_(self, test: Thunk, body: Thunk, reads: FunctionType, line: int) -> None:
+        """Do a `while`."""
+        self._hooks.while_(test, body, *_variables(reads), line)
+
+    def if_(
+        self, condition: Any, then: Thunk, orelse: Thunk, reads: FunctionType, line: int
+    ) -> None:
+        """Do an `if`."""
+        self._hooks.if_(condition, then, orelse, *_variables(reads), line)
+
+    def chain(self, first: Any, *links: Callable[..., Any]) -> Any:
+        """Do `first < b < c`; the links are `lambda: b`, `lambda left, right: left < right`, ..."""
+        operands = [first]
+
+        def compared(operand: Thunk, compare: Callable[[Any, Any], Any]) -> Any:
+            operands.append(operand())
+            return compare(operands[-2], operands[-1])
+
+        pairs = zip(links[::2], links[1::2], strict=True)
+        return self.and_(*(functools.partial(compared, *pair) for pair in pairs))
+
+
+def _variables(reads: FunctionType) -> tuple[Get, Set, Names]:
+    """Turn `lambda: (x, y)` into access to the variables x and y, through their cells."""
+    cells = reads.__closure__ or ()
+
+    def get() -> tuple[Any, ...]:
+        return tuple(_contents(cell) for cell in cells)
+
+    def set_(values: tuple[Any, ...]) -> None:
+        for cell, value in zip(cells, values, strict=True):
+            if value is not UNDEFINED:
+                cell.cell_contents = value
+            elif _contents(cell) is not UNDEFINED:
+                del cell.cell_contents
+
+    return get, set_, reads.__code__.co_freevars
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return UNDEFINED
+
+
+def is_rewritten(function: object) -> bool:
+    """Tell whether a function is one that `rewrite` made, or was defined inside one."""
+    return isinstance(function, FunctionType) and HOOKS in function.__code__.co_freevars
+
+
+def rewrite(function: Callable[..., Any], hooks: Hooks) -> Callable[..., Any] | None:
+    """Return `function` with its operations done by `hooks`, or None if it has no Python source.
+
+    Methods stay bound and partials stay partial. A function that is rewritten already is returned
+    as it is. Control flow and logic stay Python's (calls and subscripts do not) in a generator, in
+    a coroutine, in a function that reads its own frame (`locals()`, `eval`), and in one with an
+    exit in a `finally` or in several `with`.
+
+    >>> class Doubling(Dispatch):
+    ...     def __init__(self): pass
+    ...     def __getattr__(self, name): return lambda *operands: None
+    ...     def call(self, f, *args): return 2 * f(*args)
+    >>> def length(x):
+    ...     return len(x)
+    >>> rewrite(length, Doubling())([1, 2, 3]), rewrite(len, Doubling())
+    (6, None)
+    """
+    if type(function) is functools.partial:
+        inner = rewrite(function.func, hooks)
+        return inner and functools.partial(inner, *function.args, **function.keywords)
+    if isinstance(function, types.MethodType):
+        inner = rewrite(function.__func__, hooks)
+        return inner and types.MethodType(inner, function.__self__)
+    if not isinstance(function, FunctionType) or is_rewritten(function):
+        return function if is_rewritten(function) else None
+    original = function.__code__
+    linecache.lazycache(original.co_filename, function.__globals__)
+    code = _rewritten_code(original, original.co_filename, original.co_qualname)
+    return None if code is None else _rebuilt(function, code, _dispatch(hooks))
+
+
+def _rebuilt(function: FunctionType, code: CodeType, hooks: CellType) -> FunctionType:
+    """Join new code with the globals, cells and attributes of the function it was made from."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cells[HOOKS] = hooks
+    closure = tuple(cells[name] for name in code.co_freevars)
+    new = FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, closure
+    )
+    functools.update_wrapper(new, function)
+    new.__kwdefaults__ = function.__kwdefaults__
+    return new
+
+
+@functools.lru_cache(maxsize=16)
+def _dispatch(hooks: Hooks) -> CellType:
+    return CellType(Dispatch(hooks))
+
+
+@functools.lru_cache(maxsize=4096)
+def _rewritten_code(code: CodeType, filename: str, qualname: str) -> CodeType | None:
+    """Return the code with hooks; equal code may come from two files or classes."""
+    for node in _candidates(code, filename):
+        plain = _compiled(copy.deepcopy(node), code, filename, qualname)
+        if not _same_source(plain, code, node):
+            continue
+        new = copy.deepcopy(node)
+        if isinstance(new, ast.Lambda):
+            rewrite_lambda(new)
+            never = located(ast.Name(HOOKS, ast.Load()), new.body)
+            new.body = located(ast.IfExp(ast.Constant(True), new.body, never), new.body)
+        else:
+            rewrite_function(new)
+        return _compiled(new, code, filename, qualname)
+    return None
+
+
+# -------------------------------------------------------------------- finding the source
+
+
+def _candidates(code: CodeType, filename: str) -> Iterator[Function]:
+    """Yield the definitions in a file that begin where the code does and have its name."""
+    linecache.checkcache(filename)
+    tree = _tree("".join(linecache.getlines(filename)))
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+            if node.lineno == code.co_firstlineno:
+                yield node
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code.co_name:
+            first = node.decorator_list[0] if node.decorator_list else node
+            if first.lineno == code.co_firstlineno:
+                yield node
+
+
+@functools.lru_cache(maxsize=32)
+def _tree(source: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except SyntaxError:
+            return None
+
+
+def _same_source(plain: CodeType, code: CodeType, node: Function) -> bool:
+    """Tell whether the code was compiled from a definition; the file may have changed since.
+
+    A lambda must agree in every column: several may stand on one line. A `def` may hold more than
+    its source says (import hooks add checks); with an assert, which pytest rewrites, anything goes.
+    """
+    if isinstance(node, ast.Lambda):
+        same_columns = list(plain.co_positions()) == list(code.co_positions())
+        return plain.co_code == code.co_code and same_columns and _marks(plain) == _marks(code)
+    if any(isinstance(inner, ast.Assert) for inner in ast.walk(node)):
+        return True
+    return _marks(plain) <= _marks(code)
+
+
+def _marks(code: CodeType) -> set[str]:
+    """Return the names and constants of a code object and of those in it."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    constants = (repr(constant) for constant in code.co_consts if constant not in inner)
+    marks = {*code.co_names, *code.co_varnames, *code.co_freevars, *constants}
+    return marks.union(*(_marks(function) for function in inner))
+
+
+# -------------------------------------------------------------------- compiling
+
+
+def _compiled(node: Function, code: CodeType, filename: str, qualname: str) -> CodeType:
+    """Compile a definition whose free variables are those of `code`, and the hooks."""
+    free = ", ".join([HOOKS, *code.co_freevars])
+    (factory,) = statements(f"def {_FACTORY}({free}): pass", node)
+    assert isinstance(factory, ast.FunctionDef)
+    factory.body = [_stripped(node)]
+    outer: list[ast.stmt] = [factory]
+    owner = _owner(qualname)
+    if owner is not None:
+        outer = statements(f"class {owner}: pass", node)
+        assert isinstance(outer[0], ast.ClassDef)
+        outer[0].body = [factory]
+    flags = code.co_flags & _FUTURE_FLAGS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = compile(ast.Module(outer, []), filename, "exec", flags, dont_inherit=True)
+    holder = _inner_code(module) if owner is None else _inner_code(_inner_code(module))
+    return _restored(_inner_code(holder), code.co_name, qualname)
+
+
+def _inner_code(code: CodeType) -> CodeType:
+    return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
+
+
+def _stripped(node: Function) -> ast.stmt:
+    """Drop what was evaluated at the definition; a decorator keeps the first line where it is.
+
+    The name goes too: in the factory it would hide the global of that name, which recursion means.
+    """
+    arguments = node.args
+    nothing = located(ast.Constant(None), node)
+    arguments.defaults = [nothing for _ in arguments.defaults]
+    arguments.kw_defaults = [value and nothing for value in arguments.kw_defaults]
+    if isinstance(node, ast.Lambda):
+        return located(ast.Expr(node), node)
+    for argument in ast.walk(arguments):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    node.returns = None
+    node.name = _FUNCTION
+    node.decorator_list = [
+        located(ast.Constant(None), decorator) for decorator in node.decorator_list[:1]
+    ]
+    if hasattr(node, "type_params"):
+        node.type_params = []
+    return node
+
+
+def _owner(qualname: str) -> str | None:
+    """Return the innermost class around a function: it mangles names such as `__x`."""
+    parts = qualname.split(".")
+    for name, inside in reversed(list(itertools.pairwise(parts))):
+        if "<" not in name and inside != "<locals>":
+            return name
+    return None
+
+
+def _restored(code: CodeType, name: str, qualname: str) -> CodeType:
+    """Give code the names it has in the user's file; a block made a function has its owner's."""
+    outer = f"{qualname}.<locals>" if code.co_flags & 0x1 else qualname
+    constants: list[object] = []
+    for constant in code.co_consts:
+        if constant == code.co_qualname and isinstance(constant, str):
+            constants.append(qualname)
+        elif not isinstance(constant, CodeType):
+            constants.append(constant)
+        elif constant.co_name.startswith(PREFIX):
+            constants.append(_restored(constant, name, qualname))
+        else:
+            declared_global = constant.co_qualname == constant.co_name
+            inner = constant.co_name if declared_global else f"{outer}.{constant.co_name}"
+            constants.append(_restored(constant, constant.co_name, inner))
+    return code.replace(co_name=name, co_qualname=qualname, co_consts=tuple(constants))

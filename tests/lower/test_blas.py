@@ -1,0 +1,198 @@
+"""BLAS and LAPACK kernels against NumPy: layouts, batches, empty extents, failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.typing import NDArray
+
+from adgraph.lower import blas
+
+Array = NDArray[Any]
+DTYPES = ["f8", "f4"]
+ORDERS = [0, 1, 2, 3, 5, 8, 40]
+
+
+def tolerance(dtype: str) -> float:
+    return 1e-11 if dtype == "f8" else 2e-3
+
+
+def matrices(batch: int, m: int, n: int, dtype: str) -> Array:
+    return np.random.default_rng(m * 100 + n).standard_normal((batch, m, n)).astype(dtype)
+
+
+def well_conditioned(batch: int, n: int, dtype: str) -> Array:
+    matrix: Array = matrices(batch, n, n, dtype) + 3 * np.sqrt(n + 1) * np.eye(n)
+    return matrix.astype(dtype)
+
+
+def laid_out(values: Array, *, transposed: bool) -> tuple[Array, tuple[int, int]]:
+    """Return a copy in the wanted layout, and the strides of its rows and columns."""
+    if transposed:
+        return np.ascontiguousarray(values.swapaxes(1, 2)), (1, values.shape[1])
+    return np.ascontiguousarray(values), (values.shape[2], 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", [(False, False), (False, True), (True, False), (True, True)])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_matmul_agrees_with_numpy_in_every_layout(
+    call: Any, dtype: str, layout: tuple[bool, bool], accumulate: bool
+) -> None:
+    kernel = blas.matmul(dtype, accumulate=accumulate)
+    extents = [0, 1, 2, 7, 33]
+    for m, n, k in [(m, n, k) for m in extents for n in extents for k in extents]:
+        a, b = matrices(2, m, k, dtype), matrices(2, k, n, dtype)
+        stored_a, strides_a = laid_out(a, transposed=layout[0])
+        stored_b, strides_b = laid_out(b, transposed=layout[1])
+        c = np.full((2, m, n), 7.0, dtype)
+        sizes = (2, m, n, k, *strides_a, *strides_b, n, m * k, k * n, m * n)
+        assert call(kernel, [stored_a, stored_b, c], *sizes) == 0
+        expected = a @ b + (7 if accumulate else 0)
+        np.testing.assert_allclose(c, expected, rtol=0, atol=tolerance(dtype), err_msg=str(sizes))
+
+
+def test_matmul_repeats_an_operand_with_batch_stride_zero(call: Any) -> None:
+    a, b = matrices(1, 4, 3, "f8"), matrices(5, 3, 2, "f8")
+    c = np.zeros((5, 4, 2))
+    call(blas.matmul("f8"), [a, b, c], 5, 4, 2, 3, 3, 1, 2, 1, 2, 0, 6, 8)
+    np.testing.assert_allclose(c, a @ b, atol=1e-13)
+
+
+def test_matmul_reads_and_writes_parts_of_larger_matrices(call: Any) -> None:
+    a, b = matrices(1, 6, 9, "f8")[0], matrices(1, 9, 8, "f8")[0]
+    c = np.full((6, 10), -1.0)
+    call(blas.matmul("f8"), [a, b, c], 1, 5, 6, 4, 9, 1, 8, 1, 10, 0, 0, 0)
+    np.testing.assert_allclose(c[:5, :6], a[:5, :4] @ b[:4, :6], atol=1e-13)
+    assert (c[5:] == -1).all()
+    assert (c[:, 6:] == -1).all()
+
+
+def test_matrix_vector_products_follow_strides(call: Any) -> None:
+    a, b = matrices(1, 6, 5, "f8")[0], matrices(1, 5, 3, "f8")[0]
+    c = np.full((6, 2), -1.0)
+    call(blas.matmul("f8"), [a, b, c], 1, 6, 1, 5, 5, 1, 3, 1, 2, 0, 0, 0)
+    np.testing.assert_allclose(c[:, 0], a @ b[:, 0], atol=1e-13)
+    assert (c[:, 1] == -1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", ORDERS)
+@pytest.mark.parametrize("nrhs", [0, 1, 4])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_solve_agrees_with_numpy(
+    call: Any, dtype: str, n: int, nrhs: int, transposed: bool
+) -> None:
+    a, b = well_conditioned(3, n, dtype), matrices(3, n, nrhs, dtype)
+    a = np.ascontiguousarray(a[:, ::-1])
+    x, factors, pivots = np.zeros_like(b), np.zeros((n, n), dtype), np.zeros(n, "i4")
+    kernel = blas.solve(dtype, transposed=transposed)
+    assert call(kernel, [a, b, x, factors, pivots], 3, n, nrhs) == 0
+    expected = np.linalg.solve(a.swapaxes(1, 2) if transposed else a, b)
+    np.testing.assert_allclose(x, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+def test_solve_leaves_its_operands_alone(call: Any) -> None:
+    a, b = well_conditioned(1, 4, "f8"), matrices(1, 4, 2, "f8")
+    before = a.copy(), b.copy()
+    scratch = [np.zeros_like(b), np.zeros((4, 4)), np.zeros(4, "i4")]
+    call(blas.solve("f8"), [a, b, *scratch], 1, 4, 2)
+    np.testing.assert_array_equal(a, before[0])
+    np.testing.assert_array_equal(b, before[1])
+
+
+@pytest.mark.parametrize("name", ["solve", "inv"])
+def test_a_singular_matrix_stops_with_status_1(call: Any, name: str) -> None:
+    a = np.ones((1, 3, 3))
+    operands = {
+        "solve": [a, np.ones((3, 1)), np.ones((3, 1)), np.ones((3, 3)), np.zeros(3, "i4")],
+        "inv": [a, np.ones((3, 3)), np.ones(blas.inv_scratch(3)), np.zeros(3, "i4")],
+    }
+    kernel = getattr(blas, name)("f8")
+    assert call(kernel, operands[name], 1, 3, 1) == blas.SINGULAR
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", ORDERS)
+def test_inv_agrees_with_numpy(call: Any, dtype: str, n: int) -> None:
+    a = np.ascontiguousarray(well_conditioned(2, n, dtype)[:, ::-1])
+    x, work, pivots = np.zeros_like(a), np.zeros(blas.inv_scratch(n), dtype), np.zeros(n, "i4")
+    assert call(blas.inv(dtype), [a, x, work, pivots], 2, n) == 0
+    np.testing.assert_allclose(x, np.linalg.inv(a), atol=tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", ORDERS)
+def test_lu_agrees_with_scipy(call: Any, dtype: str, n: int) -> None:
+    a = matrices(2, n, n, dtype)
+    factors, pivots = np.zeros_like(a), np.zeros((2, n), "i4")
+    assert call(blas.lu(dtype), [a, factors, pivots], 2, n) == 0
+    for i in range(2 if n else 0):
+        expected, expected_pivots = scipy.linalg.lu_factor(a[i])
+        np.testing.assert_allclose(factors[i], expected, atol=tolerance(dtype))
+        np.testing.assert_array_equal(pivots[i], expected_pivots)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", ORDERS)
+def test_determinants_agree_with_numpy(call: Any, dtype: str, n: int) -> None:
+    a = matrices(4, n, n, dtype)
+    a[1] = 0
+    scratch = [np.zeros((n, n), dtype), np.zeros(n, "i4")]
+    values, signs, logarithms = (np.full(4, 9.0, dtype) for _ in range(3))
+    assert call(blas.det(dtype), [a, values, *scratch], 4, n) == 0
+    assert call(blas.slogdet(dtype), [a, signs, logarithms, *scratch], 4, n) == 0
+    expected = np.linalg.slogdet(a)
+    np.testing.assert_allclose(values, np.linalg.det(a), rtol=tolerance(dtype))
+    np.testing.assert_array_equal(signs, expected.sign)
+    np.testing.assert_allclose(logarithms, expected.logabsdet, rtol=tolerance(dtype), atol=1e-5)
+
+
+def test_a_determinant_does_not_overflow_on_the_way(call: Any) -> None:
+    a = np.diag([1e200, -1e200, 1e-250, 1e-140])[np.newaxis].copy()
+    value = np.zeros(1)
+    call(blas.det("f8"), [a, value, np.zeros((4, 4)), np.zeros(4, "i4")], 1, 4)
+    np.testing.assert_allclose(value, [-1e10], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", ORDERS)
+def test_cholesky_reads_the_lower_triangle_only(call: Any, dtype: str, n: int) -> None:
+    a = well_conditioned(2, n, dtype)
+    a = (a @ a.swapaxes(1, 2)).astype(dtype)
+    expected = np.linalg.cholesky(a)
+    damaged = a + 100 * np.triu(np.ones((n, n)), 1).astype(dtype)
+    factor = np.zeros_like(a)
+    assert call(blas.cholesky(dtype), [damaged, factor], 2, n) == 0
+    np.testing.assert_allclose(factor, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+def test_an_indefinite_matrix_stops_cholesky_with_status_2(call: Any) -> None:
+    a = -np.eye(3)
+    assert call(blas.cholesky("f8"), [a, np.zeros((3, 3))], 1, 3) == blas.NOT_POSITIVE_DEFINITE
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", ORDERS)
+@pytest.mark.parametrize("nrhs", [0, 1, 3])
+@pytest.mark.parametrize("lower", [0, 1])
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_triangular_solve_agrees_with_numpy(
+    call: Any, dtype: str, n: int, nrhs: int, lower: int, transposed: int
+) -> None:
+    a, b = well_conditioned(2, n, dtype), matrices(2, n, nrhs, dtype)
+    triangle = np.tril(a) if lower else np.triu(a)
+    x = np.zeros_like(b)
+    kernel = blas.triangular_solve(dtype)
+    assert call(kernel, [a, b, x], 2, n, nrhs, lower, transposed) == 0
+    expected = np.linalg.solve(triangle.swapaxes(1, 2) if transposed else triangle, b)
+    np.testing.assert_allclose(x, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+def test_a_zero_on_the_diagonal_stops_triangular_solve_with_status_1(call: Any) -> None:
+    a = np.diag([1.0, 0.0, 2.0])
+    operands = [a, np.ones((3, 1)), np.ones((3, 1))]
+    assert call(blas.triangular_solve("f8"), operands, 1, 3, 1, 1, 0) == blas.SINGULAR

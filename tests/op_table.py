@@ -1,0 +1,34 @@
+"""The table of samples: all rows of `tests/samples`, and what every op must have in it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from adgraph.ir.op import OPS
+from tests import samples
+from tests.samples.sample import Sample
+
+# Ops that no program of the user's makes directly, each with the reason why it needs no row.
+INTERNAL = {
+    "const": "every program has literals",
+}
+
+
+def _gathered() -> tuple[Sample, ...]:
+    names = sorted(m.name for m in pkgutil.iter_modules(samples.__path__) if m.name != "sample")
+    modules = [importlib.import_module(f"tests.samples.{name}") for name in names]
+    return tuple(sample for module in modules for sample in module.SAMPLES)
+
+
+SAMPLES = _gathered()
+
+
+def ops_without_a_row() -> set[str]:
+    """Return the ops that no sample answers for."""
+    return set(OPS) - set(INTERNAL) - {name for sample in SAMPLES for name in sample.ops}
+
+
+def rows_without_an_op() -> set[str]:
+    """Return the names in the table that belong to no op."""
+    return {name for sample in SAMPLES for name in sample.ops} - set(OPS)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adgraph.ir.builder import Builder
+from adgraph.ir.evaluate import evaluate
+from adgraph.ir.graph import Graph, Origin
+from adgraph.ops import elementwise
+from adgraph.schedule.checkpoint import checkpoint
+from adgraph.schedule.flow import spans
+from adgraph.schedule.order import order
+from adgraph.schedule.remat import fit
+from adgraph.schedule.schedule import Schedule, run
+from tests.schedule.programs import BLOCK, arguments, blocks, pair, vector
+
+
+def lengthened(graph: Graph) -> Schedule:
+    return Schedule.of(graph, checkpoint(graph, order(graph)))
+
+
+def alive_between(schedule: Schedule) -> int:
+    """Bytes alive when the last node of the primal program has run for the first time."""
+    sequence = schedule.sequence
+    turn = next(i for i, node in enumerate(sequence) if node.origin.order > 0)
+    lives = spans(schedule.flow, range(len(sequence)))
+    return sum(schedule.flow.sizes[s.instance] for s in lives if s.start < turn <= s.end)
+
+
+def test_only_the_inputs_of_regions_stay_alive_after_the_forward_part() -> None:
+    plain, scoped = (lengthened(blocks(4, 5, scoped)) for scoped in (False, True))
+    assert alive_between(plain) == 20 * BLOCK
+    # The results of three blocks, which the next ones start from, and the last value.
+    assert alive_between(scoped) == 4 * BLOCK
+    assert scoped.peak_bytes < plain.peak_bytes
+
+
+def test_every_region_is_computed_again_once_without_its_results() -> None:
+    scoped = lengthened(blocks(4, 5, scoped=True))
+    again = scoped.recomputed
+    assert len(again) == len(set(again)) == 4 * 4
+    assert {node.origin.order for node in again} == {0}
+
+
+@pytest.mark.parametrize("budget", [None, 9, 8, 7])
+def test_the_results_have_the_same_bits(budget: int | None) -> None:
+    graph = blocks(4, 5, scoped=True)
+    schedule = lengthened(graph)
+    if budget is not None:
+        schedule = fit(schedule, budget * BLOCK + 8)
+        assert schedule.peak_bytes <= budget * BLOCK + 8
+    args = arguments(graph)
+    got, want = run(schedule, *args), evaluate(graph, *args)
+    assert all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
+
+
+def test_a_large_budget_does_not_undo_a_checkpoint() -> None:
+    schedule = lengthened(blocks(4, 5, scoped=True))
+    assert fit(schedule, 10**9) is schedule
+    assert len(fit(schedule, schedule.peak_bytes - BLOCK).recomputed) >= len(schedule.recomputed)
+
+
+def test_without_scopes_the_sequence_is_unchanged() -> None:
+    graph = blocks(2, 2, scoped=False)
+    assert checkpoint(graph, order(graph)) == order(graph)
+
+
+def test_a_value_that_other_derivatives_read_stays() -> None:
+    builder = Builder()
+    x = builder.input(vector(), "x")
+    (y,) = builder.emit(elementwise.reciprocal, [x], {}, Origin(scope="s"))
+    (z,) = builder.emit(elementwise.square, [y], {})
+    (ct,) = builder.emit(elementwise.multiply, [z, y], {}, Origin(order=1))
+    assert not lengthened(builder.build([ct])).recomputed
+
+
+def test_a_result_used_outside_is_computed_again_for_its_own_derivative() -> None:
+    builder = Builder()
+    x = builder.input(vector(), "x")
+    (y,) = builder.emit(elementwise.reciprocal, [x], {}, Origin(scope="s"))
+    (z,) = builder.emit(elementwise.square, [y], {})
+    (ct,) = builder.emit(elementwise.multiply, [z, y], {}, Origin(order=1, scope="s"))
+    graph = builder.build([ct])
+    assert lengthened(graph).recomputed == [graph.nodes[0]]
+
+
+def test_outputs_of_the_program_are_not_computed_again() -> None:
+    builder = Builder()
+    x = builder.input(vector(), "x")
+    (y,) = builder.emit(elementwise.reciprocal, [x], {}, Origin(scope="s"))
+    (ct,) = builder.emit(elementwise.multiply, [y, y], {}, Origin(order=1, scope="s"))
+    assert not lengthened(builder.build([y, ct])).recomputed
+
+
+def test_a_node_with_two_results_is_computed_again_as_a_whole() -> None:
+    builder = Builder()
+    x = builder.input(vector(), "x")
+    a, b = builder.emit(pair, [x], {}, Origin(scope="s"))
+    (c,) = builder.emit(elementwise.add, [a, b], {}, Origin(scope="s"))
+    (z,) = builder.emit(elementwise.square, [c], {})
+    (ct,) = builder.emit(elementwise.multiply, [z, b], {}, Origin(order=1, scope="s"))
+    graph = builder.build([ct])
+    schedule = lengthened(graph)
+    assert schedule.recomputed == [graph.nodes[0]]
+    args = arguments(graph)
+    assert np.array_equal(run(schedule, *args)[0], evaluate(graph, *args)[0])
