@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.dot import find_dot
-from adgraph.lower import cache, native
+from adgraph.lower import cache, native, vmath
 from adgraph.timeline import show_bytes
 from adgraph.version import __version__
 
@@ -82,21 +82,21 @@ def _packages() -> Iterator[Fact]:
 
 
 def _cpu() -> Iterator[Fact]:
-    target = native.target()
-    features = {f[1:] for f in target.features.split(",") if f.startswith("+")}
-    found = [name for name in VECTOR_FEATURES if name in features]
-    hint = "" if "fma" in found else "without fused multiply-add, exp and its kin come from libm"
-    yield Fact("cpu", f"{target.cpu}, {len(os.sched_getaffinity(0))} usable cores")
-    yield Fact("cpu features", ", ".join(found) or "none of " + ", ".join(VECTOR_FEATURES), hint)
+    enabled = native.cpu_features().split(",")
+    found = [name for name in VECTOR_FEATURES if f"+{name}" in enabled]
+    yield Fact("cpu", f"{native.cpu_name()}, {len(os.sched_getaffinity(0))} usable cores")
+    yield Fact("cpu features", f"{', '.join(found) or 'no AVX2, FMA or AVX-512'}")
 
 
 def _vector_math() -> Iterator[Fact]:
-    variants = native.vector_variants()
-    if variants:
-        yield Fact("vector math", f"own approximations, glibc's libmvec ({variants})")
+    own = "own approximations" if native.has_fma() else "libm (no fused multiply-add)"
+    isa = native.vector_math_isa()
+    if isa:
+        lanes = vmath.LANES[isa]
+        yield Fact("vector math", f"{own}, libmvec: {lanes['f8']} doubles, {lanes['f4']} floats")
     else:
-        hint = "a Linux with glibc 2.22 or newer has libmvec; sin, pow, ... run one by one"
-        yield Fact("vector math", "own approximations, scalar libm", hint)
+        hint = "Linux on x86-64 with AVX2 has it; elsewhere sin, pow, ... run one by one"
+        yield Fact("vector math", f"{own}, no libmvec", hint)
 
 
 def _blas() -> Iterator[Fact]:

@@ -86,7 +86,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         """Write the file `filename`: `.svg`, `.png`, ... as a picture, `.dot` or `.gv` as text."""
         suffix = "" if filename is None else Path(filename).suffix.lower()
         if suffix in ("", *TEXT_SUFFIXES):
-            path: str = super().save(filename, directory, skip_existing=skip_existing)
+            path: str = super().save(filename, directory=directory, skip_existing=skip_existing)
             return path
         target = Path(directory or ".") / str(filename)
         dense = self.copy()

@@ -1,7 +1,7 @@
 """The memory timeline of a schedule as a chart.
 
-`draw_timeline` takes the live bytes of every step (`timeline_points` lists a schedule's) and returns
-a `Chart` of SVG text, which shows itself in Jupyter and saves itself.
+`draw_timeline` takes the live bytes of every step (`timeline_points` lists a schedule's) and
+returns a `Chart` of SVG text, which shows itself in Jupyter and saves itself.
 """
 
 from __future__ import annotations

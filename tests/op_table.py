@@ -12,6 +12,8 @@ from tests.samples.sample import Sample
 # Ops that no program of the user's makes directly, each with the reason why it needs no row.
 INTERNAL = {
     "const": "every program has literals",
+    "copy": "the lowering makes it of an output that is an input",
+    "fused": "the pass of that name makes it",
 }
 
 

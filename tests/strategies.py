@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,10 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.types import type_of_array
 from adgraph.tracing.tracer import Tracer, as_tracer, building, read, tracer
 
-Draw = Callable[[Any], Any]
 Array = np.ndarray[Any, Any]
 
 NUMBERS = (0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 3.0, 0.3, -1.7)
-EXTENTS = (0, 1, 2, 3, 3, 4)
+EXTENTS = (0, 1, 1, 2, 2, 3, 3, 3, 4, 4)
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,13 @@ class _Pool:
     integers: list[Tracer]
 
 
-def _pick(draw: Draw, values: Sequence[Any]) -> Any:
-    return values[draw(st.integers(0, len(values) - 1))]
+def _value(rng: Random, pool: _Pool) -> Any:
+    """A value, one of the latest more often than not."""
+    return rng.choice(pool.floats[-2:] if rng.random() < 0.6 else pool.floats)
 
 
-def _unary(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
+def _unary(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
     functions = (
         np.negative,
         np.square,
@@ -91,15 +92,15 @@ def _unary(draw: Draw, pool: _Pool) -> Any:
         lambda x: np.reciprocal(1 + np.square(x)),
         lambda x: np.exp(-np.square(x)),
     )
-    return _pick(draw, functions)(x)
+    return rng.choice(functions)(x)
 
 
-def _partner(draw: Draw, pool: _Pool, x: Any) -> Any:
+def _partner(rng: Random, pool: _Pool, x: Any) -> Any:
     """Another value that broadcasts against x, or a number."""
     fitting = [y for y in pool.floats if _broadcasts(x.shape, y.shape)]
-    if fitting and draw(st.booleans()):
-        return _pick(draw, fitting)
-    return _pick(draw, NUMBERS)
+    if fitting and rng.random() < 0.5:
+        return rng.choice(fitting)
+    return rng.choice(NUMBERS)
 
 
 def _broadcasts(*shapes: tuple[int, ...]) -> bool:
@@ -109,9 +110,9 @@ def _broadcasts(*shapes: tuple[int, ...]) -> bool:
         return False
 
 
-def _binary(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    y = _partner(draw, pool, x)
+def _binary(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    y = _partner(rng, pool, x)
     functions = (
         lambda x, y: x + y,
         lambda x, y: x - y,
@@ -124,18 +125,18 @@ def _binary(draw: Draw, pool: _Pool) -> Any:
         lambda x, y: x - (-y),
         lambda x, y: (-np.tanh(x)) * y,
     )
-    return _pick(draw, functions)(x, y)
+    return rng.choice(functions)(x, y)
 
 
-def _power(draw: Draw, pool: _Pool) -> Any:
-    x = np.tanh(_pick(draw, pool.floats))
-    exponent = _pick(draw, (0.0, 1.0, 2.0, 3.0, 4.0, -1.0, -2.0, 0.5))
+def _power(rng: Random, pool: _Pool) -> Any:
+    x = np.tanh(_value(rng, pool))
+    exponent = rng.choice((0.0, 1.0, 2.0, 3.0, 4.0, -1.0, -2.0, 0.5))
     return (x if exponent in (0, 1, 2, 3, 4) else 1.5 + x) ** exponent
 
 
-def _stable(draw: Draw, pool: _Pool) -> Any:
+def _stable(rng: Random, pool: _Pool) -> Any:
     """Formulas that `stabilize` knows."""
-    x = 4.0 * np.tanh(_pick(draw, pool.floats))
+    x = 4.0 * np.tanh(_value(rng, pool))
     last = (x.ndim - 1,) if x.ndim and x.size else ()
     functions = (
         lambda x: np.log(1.0 + np.square(x)),
@@ -147,122 +148,122 @@ def _stable(draw: Draw, pool: _Pool) -> Any:
         lambda x: np.exp(x) / np.sum(np.exp(x), axis=last, keepdims=True),
         lambda x: np.log(np.cosh(x)),
     )
-    return _pick(draw, functions)(x)
+    return rng.choice(functions)(x)
 
 
-def _reshape(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
+def _reshape(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
     shapes = [(x.size,), (1, *x.shape), (*x.shape, 1), tuple(n for n in x.shape if n != 1)]
     if x.ndim == 2:
         shapes.append(x.shape[::-1])
-    return np.reshape(x, _pick(draw, shapes))
+    return np.reshape(x, rng.choice(shapes))
 
 
-def _transpose(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    return np.transpose(x, draw(st.permutations(range(x.ndim))))
+def _transpose(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    return np.transpose(x, rng.sample(range(x.ndim), x.ndim))
 
 
-def _broadcast(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    extents = tuple(_pick(draw, EXTENTS) if n == 1 else n for n in x.shape)
-    lead = _pick(draw, ((), (), (2,), (1,)))
+def _broadcast(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    extents = tuple(rng.choice(EXTENTS) if n == 1 else n for n in x.shape)
+    lead = rng.choice(((), (), (2,), (1,)))
     shape = (*lead, *extents)
     return np.broadcast_to(x, shape if math.prod(shape) <= 64 else x.shape)
 
 
-def _index(draw: Draw, shape: tuple[int, ...]) -> tuple[Any, ...]:
+def _index(rng: Random, shape: tuple[int, ...]) -> tuple[Any, ...]:
     parts: list[Any] = []
     for n in shape:
-        if n and draw(st.integers(0, 2)) == 0:
-            parts.append(draw(st.integers(0, n - 1)))
+        if n and rng.randint(0, 2) == 0:
+            parts.append(rng.randint(0, n - 1))
         else:
-            start, stop = draw(st.integers(0, n)), draw(st.integers(0, n))
-            step = _pick(draw, (1, 1, 1, 2, -1))
-            parts.append(_pick(draw, (slice(None), slice(start, stop, step), slice(None, stop))))
+            start, stop = rng.randint(0, n), rng.randint(0, n)
+            step = rng.choice((1, 1, 1, 2, -1))
+            parts.append(rng.choice((slice(None), slice(start, stop, step), slice(None, stop))))
     return tuple(parts)
 
 
-def _slice(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    return x[_index(draw, x.shape)] if x.ndim else x
+def _slice(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    return x[_index(rng, x.shape)] if x.ndim else x
 
 
-def _sum(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    axis = tuple(a for a in range(x.ndim) if draw(st.booleans()))
-    return np.sum(x, axis=axis, keepdims=draw(st.booleans()))
+def _sum(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    axis = tuple(a for a in range(x.ndim) if rng.random() < 0.5)
+    return np.sum(x, axis=axis, keepdims=rng.random() < 0.5)
 
 
-def _where(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    condition = _pick(draw, pool.conditions)
-    y = _partner(draw, pool, x)
+def _where(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    condition = rng.choice(pool.conditions)
+    y = _partner(rng, pool, x)
     shapes = [condition.shape, x.shape, y.shape if isinstance(y, Tracer) else ()]
     return np.where(condition, x, y) if _broadcasts(*shapes) else x
 
 
-def _convert(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
-    return x.astype(_pick(draw, ("f4", "f8")))
+def _convert(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
+    return x.astype(rng.choice(("f4", "f8")))
 
 
-def _written(draw: Draw, pool: _Pool) -> Any:
+def _written(rng: Random, pool: _Pool) -> Any:
     """A fresh array, or a copy, and some writes into it."""
-    x = _pick(draw, pool.floats)
+    x = _value(rng, pool)
     if not x.ndim:
         return x
-    y = np.zeros_like(x) if draw(st.booleans()) else x.copy()
-    for _ in range(draw(st.integers(1, 4))):
-        index = _index(draw, x.shape)
+    y = np.zeros_like(x) if rng.random() < 0.5 else x.copy()
+    for _ in range(rng.randint(1, 4)):
+        index = _index(rng, x.shape)
         part = y[index]
         fitting = [v for v in pool.floats if v.shape == part.shape]
-        y[index] = _pick(draw, fitting) if fitting else _pick(draw, NUMBERS)
+        y[index] = rng.choice(fitting) if fitting else rng.choice(NUMBERS)
     return y
 
 
-def _filled(draw: Draw, pool: _Pool) -> Any:
+def _filled(rng: Random, pool: _Pool) -> Any:
     """An array filled element by element."""
-    x = _pick(draw, pool.floats)
+    x = _value(rng, pool)
     n = x.shape[0] if x.ndim == 1 else 0
     if not n:
         return x
     y = np.zeros_like(x)
-    for i in draw(st.permutations(range(n))):
+    for i in rng.sample(range(n), n):
         y[i] = x[n - 1 - i] * y[0]
     return y
 
 
-def _join(draw: Draw, pool: _Pool) -> Any:
-    x = _pick(draw, pool.floats)
+def _join(rng: Random, pool: _Pool) -> Any:
+    x = _value(rng, pool)
     if not x.ndim or x.size > 24:
         return np.sum(x)
-    axis = draw(st.integers(0, x.ndim - 1))
+    axis = rng.randint(0, x.ndim - 1)
     parts = [x[tuple(slice(0, 1) if a == axis else slice(None) for a in range(x.ndim))], x]
-    return np.concatenate(parts[:: _pick(draw, (1, -1))], axis=axis)
+    return np.concatenate(parts[:: rng.choice((1, -1))], axis=axis)
 
 
-def _matmul(draw: Draw, pool: _Pool) -> Any:
+def _matmul(rng: Random, pool: _Pool) -> Any:
     matrices = [x for x in pool.floats if x.ndim == 2]
     if not matrices:
-        return _pick(draw, pool.floats)
-    x = np.tanh(_pick(draw, matrices))
-    return x @ x.T if draw(st.booleans()) else x.T @ x
+        return _value(rng, pool)
+    x = np.tanh(rng.choice(matrices))
+    return x @ x.T if rng.random() < 0.5 else x.T @ x
 
 
-def _counted(draw: Draw, pool: _Pool) -> Any:
+def _counted(rng: Random, pool: _Pool) -> Any:
     """Arithmetic of integers, and conditions made of them."""
-    i = _pick(draw, pool.integers)
+    i = rng.choice(pool.integers)
     functions = (
         lambda i: i * 1 + 0,
         lambda i: -np.negative(i) * i,
         lambda i: (i % 5) ** 2,
         lambda i: np.where(i > 1, i % 7, 3 - i),
     )
-    result = _pick(draw, functions)(i)
+    result = rng.choice(functions)(i)
     pool.integers.append(result)
     pool.conditions.append(np.logical_not(result > 1))
-    return result.astype(float) / 8.0 if draw(st.booleans()) else np.tanh(result.astype("f4"))
+    return result.astype(float) / 8.0 if rng.random() < 0.5 else np.tanh(result.astype("f4"))
 
 
 STEPS = (
@@ -287,37 +288,41 @@ STEPS = (
 )
 
 
-def _floats(draw: Draw, shape: tuple[int, ...], dtype: str) -> Array:
+def _floats(rng: Random, shape: tuple[int, ...], dtype: str) -> Array:
     size = math.prod(shape)
-    listed = draw(st.lists(st.sampled_from(NUMBERS), min_size=size, max_size=size))
-    return np.array(listed, dtype).reshape(shape)
+    return np.array(rng.choices(NUMBERS, k=size), dtype).reshape(shape)
 
 
-def _shape(draw: Draw) -> tuple[int, ...]:
-    return tuple(_pick(draw, EXTENTS) for _ in range(draw(st.integers(0, 2))))
+def _shape(rng: Random) -> tuple[int, ...]:
+    return tuple(rng.choice(EXTENTS) for _ in range(rng.randint(0, 2)))
 
 
 @st.composite
-def programs(draw: Draw, max_steps: int = 10) -> Program:
-    """Draw a program of up to `max_steps` steps with one to three results."""
-    args = [
-        _floats(draw, _shape(draw), "f8"),
-        _floats(draw, _shape(draw), _pick(draw, ("f4", "f8"))),
-    ]
-    size = _pick(draw, EXTENTS)
-    args.append(np.array(draw(st.lists(st.integers(-3, 3), min_size=size, max_size=size)), "i8"))
-    args.append(np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool))
+def programs(draw: st.DrawFn, max_steps: int = 14) -> Program:
+    """Draw a program of up to `max_steps` steps with one to three results.
+
+    Hypothesis shrinks the number of steps; a seed decides the rest, for the sake of variety.
+    """
+    steps = draw(st.integers(1, max_steps))
+    return _program(Random(draw(st.integers(0, 2**32))), steps)
+
+
+def _program(rng: Random, steps: int) -> Program:
+    n = rng.choice(EXTENTS)
+    args = (
+        _floats(rng, _shape(rng), "f8"),
+        _floats(rng, _shape(rng), rng.choice(("f4", "f8"))),
+        np.array([rng.randint(-3, 3) for _ in range(n)], "i8"),
+        np.array([rng.random() < 0.5 for _ in range(n)], bool),
+    )
     with building() as builder:
-        inputs = [
-            tracer(builder.input(type_of_array(a), n)) for a, n in zip(args, "xyic", strict=True)
-        ]
-        x, y, i, c = inputs
+        inputs = (builder.input(type_of_array(a), n) for a, n in zip(args, "xyic", strict=True))
+        x, y, i, c = map(tracer, inputs)
         pool = _Pool([x, y], [c, x > 0, np.logical_not(c)], [i])
-        for _ in range(draw(st.integers(1, max_steps))):
-            result = as_tracer(_pick(draw, STEPS)(draw, pool))
+        for _ in range(steps):
+            result = as_tracer(rng.choice(STEPS)(rng, pool))
             if result.ndim <= 4 and result.size <= 256:
                 pool.floats.append(result)
-        count = draw(st.integers(1, 3))
-        outputs = [pool.floats[-1], *(_pick(draw, pool.floats) for _ in range(count - 1))]
+        outputs = pool.floats[-1:] + rng.choices(pool.floats, k=rng.randint(0, 2))
         graph = builder.build([read(v) for v in outputs], "random")
-    return Program(graph, tuple(args))
+    return Program(graph, args)

@@ -14,12 +14,14 @@ from adgraph.analysis.liveness import computes
 from adgraph.ir.graph import Graph, Node
 from adgraph.ir.op import Kind
 
-# One core of a 2-core AVX-512 virtual machine (benchmarks/calibrate.py, NumPy 2.4, float64).
-KERNEL_SECONDS = 1.0e-7  # a call of a compiled kernel, its loop's start and end
-ELEMENT_RATE = 2.0e9  # additions a second in a loop; an expression's weight counts additions
-FOLD_RATE = 2.0e9  # elements a second of a reduction
-LIBRARY_RATES = ((0.0, 1.0e9), (1e5, 1.0e10), (1e7, 4.0e10))  # operations a second, from a size on
-MEMORY_RATES = ((0.0, 3.0e10), (1e6, 1.0e10))  # bytes a second, from a total of bytes on
+# One core of a 2-core AVX-512 virtual machine, float64, measured by benchmarks/calibrate.py.
+# Tables give the rate from an amount on: small matrices do not fill the registers of a product,
+# large arrays do not fit into the second and third cache.
+KERNEL_SECONDS = 1.0e-8  # the call of a compiled kernel, and the program's step around it
+ELEMENT_RATE = 1.9e10  # additions a second of a loop; the weight of an expression counts them
+FOLD_RATE = 5.9e9  # elements a second of a reduction
+LIBRARY_RATES = ((0.0, 1.1e10), (5e3, 2.6e10), (2e5, 5.0e10), (1e7, 5.6e10))  # operations a second
+MEMORY_RATES = ((0.0, 2.0e11), (1e6, 1.0e11), (5e7, 4.0e10))  # bytes a second
 
 
 @dataclass(frozen=True, slots=True)

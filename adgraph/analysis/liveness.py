@@ -69,6 +69,11 @@ class Residual:
     value: Value
     node: Node
 
+    def __str__(self) -> str:
+        line = self.location
+        place = f", {line}: {line.source()}" if line is not None else ""
+        return f"{self.value.type} of {self.node.op.name}, {self.nbytes:,} bytes{place}"
+
     @property
     def nbytes(self) -> int:
         """The bytes that stay occupied between the two."""

@@ -72,6 +72,15 @@ def lu(dtype: str) -> int:
 
 
 @functools.cache
+def lu_solve(dtype: str) -> int:
+    """Return the kernel X = A^-1 B (A^-T B) from the results of `lu`; status 1 on a zero pivot.
+
+    Pointers: A (not read), packed LU, int32 pivots, B, X. Sizes: batch, n, nrhs, transposed (0 or 1).
+    """
+    return _compile("lu_solve", dtype, _lu_solve)
+
+
+@functools.cache
 def det(dtype: str) -> int:
     """Return the kernel of determinants; those of singular matrices are 0.
 
@@ -165,6 +174,12 @@ class _Library:
         """Factor in place what LAPACK sees (the transpose); return info."""
         order = self.routine.integer(n)
         return self.lapack("getrf", order, order, matrix, order, pivots)
+
+    def stop_on_zero_diagonal(self, n: str, matrix: str) -> None:
+        with self.routine.loop(n) as i:
+            diagonal = self.routine.load(self.scalar, matrix, self.at(i, n, i))
+            zero = self.routine.emit(f"fcmp oeq {self.scalar} {diagonal}, 0.0")
+            self.routine.stop_when(zero, SINGULAR)
 
     def triangular(
         self, uplo: str, trans: str, diagonal: str, n: str, nrhs: str, matrix: str, x: str
@@ -407,12 +422,22 @@ def _solve_matrix(
 
 
 def _swap_rows(
-    r: Routine, library: _Library, n: str, nrhs: str, pivots: str, x: str, *, backward: bool
+    r: Routine,
+    library: _Library,
+    n: str,
+    nrhs: str,
+    pivots: str,
+    x: str,
+    *,
+    backward: bool,
+    first: int = 1,
 ) -> None:
+    """Exchange rows as pivots say, which count from `first`."""
     with r.loop(n) as step:
         last = r.binary("sub", n, "1")
         row = r.binary("sub", last, step) if backward else step
-        other = r.binary("sub", r.emit(f"sext i32 {r.load('i32', pivots, row)} to i64"), "1")
+        number = r.emit(f"sext i32 {r.load('i32', pivots, row)} to i64")
+        other = r.binary("sub", number, str(first))
         with r.loop(nrhs) as column:
             library.swap(x, library.at(row, nrhs, column), library.at(other, nrhs, column))
 
@@ -449,6 +474,34 @@ def _lu(r: Routine, library: _Library) -> None:
         library.transpose_in_place(n, target)
         with r.loop(n) as i:
             r.store("i32", r.binary("sub", r.load("i32", rows, i), "1", "i32"), rows, i)
+
+
+def _lu_solve(r: Routine, library: _Library) -> None:
+    """Write X^T := X^T U^-T L^-T in BLAS's eyes, which sees U as lower and L as upper triangle."""
+    _, factors, pivots, b, x = (r.pointer(i) for i in range(5))
+    batch, n, nrhs, transposed = (r.size(i) for i in range(4))
+    r.stop_when(r.compare("sle", r.binary("mul", n, nrhs), "0"), 0)
+    elements, values = r.binary("mul", n, n), r.binary("mul", n, nrhs)
+    upper, lower = r.character("U"), r.character("L")
+    unit, general = r.character("U"), r.character("N")
+    plain, flipped = r.character("N"), r.character("T")
+    flip = r.compare("ne", transposed, "0")
+    straight = r.binary("xor", flip, "true", "i1")
+    with r.loop(batch) as index:
+        matrix = library.offset(factors, r.binary("mul", index, elements))
+        rows = r.offset("i32", pivots, r.binary("mul", index, n))
+        library.stop_on_zero_diagonal(n, matrix)
+        start = r.binary("mul", index, values)
+        target = library.offset(x, start)
+        library.copy(values, library.offset(b, start), target)
+        with r.when(straight):
+            _swap_rows(r, library, n, nrhs, rows, target, backward=False, first=0)
+            library.triangular(upper, plain, unit, n, nrhs, matrix, target)
+            library.triangular(lower, plain, general, n, nrhs, matrix, target)
+        with r.when(flip):
+            library.triangular(lower, flipped, general, n, nrhs, matrix, target)
+            library.triangular(upper, flipped, unit, n, nrhs, matrix, target)
+            _swap_rows(r, library, n, nrhs, rows, target, backward=True, first=0)
 
 
 def _det(r: Routine, library: _Library) -> None:
@@ -553,10 +606,7 @@ def _triangular_solve(r: Routine, library: _Library) -> None:
     flip = r.compare("ne", transposed, "0")
     with r.loop(batch) as index:
         matrix = library.offset(a, r.binary("mul", index, elements))
-        with r.loop(n) as i:
-            diagonal = r.load(library.scalar, matrix, library.at(i, n, i))
-            zero = r.emit(f"fcmp oeq {library.scalar} {diagonal}, 0.0")
-            r.stop_when(zero, SINGULAR)
+        library.stop_on_zero_diagonal(n, matrix)
         start = r.binary("mul", index, values)
         target = library.offset(x, start)
         library.copy(values, library.offset(b, start), target)

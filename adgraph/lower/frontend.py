@@ -300,7 +300,7 @@ def _function(text: str, name: str) -> Callable[..., None]:
     text = text.rstrip() + "\n    return 0\n"
     file = f"<adgraph kernel {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    names = dict(scope())
-    exec(compile(text, file, "exec"), names)
-    function: Callable[..., None] = names[name]
+    defined: dict[str, Any] = {}  # apart from the scope: a kernel may be named `exp` and call exp
+    exec(compile(text, file, "exec"), dict(scope()), defined)
+    function: Callable[..., None] = defined[name]
     return function

@@ -7,6 +7,7 @@ accumulators. Begin with `fused_nest`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from adgraph.analysis.space import Map, Place, Space
@@ -72,6 +73,7 @@ class _Writer:
         self._results = results
         self._extents = space.extents or ()
         self._names: dict[Value, str] = {}
+        self._numbers = itertools.count()
         self._axes = self._merge()
         self._sizes = Sizes()
         self._extent_names = tuple(self._sizes.extent(n) for n in self._axes.extents)
@@ -139,7 +141,7 @@ class _Writer:
         if value not in self._names:
             operand = self._operands.get(value)
             literal = operand.literal if operand else None
-            self._names[value] = literal or f"t{len(self._names)}"
+            self._names[value] = literal or self._new_name()
         return self._names[value]
 
     def _place(self, value: Value) -> Place:
@@ -263,8 +265,11 @@ class _Writer:
         return value
 
     def _fresh(self, value: Value) -> str:
-        self._names[value] = f"t{len(self._names)}r"
+        self._names[value] = self._new_name()
         return self._names[value]
+
+    def _new_name(self) -> str:
+        return f"t{next(self._numbers)}"
 
     # --- loads -----------------------------------------------------------------------------------------
 

@@ -88,6 +88,6 @@ def _address(array: np.ndarray[Any, Any]) -> int:
 def box_layout(shape: tuple[int, ...], index: tuple[Any, ...]) -> tuple[int, tuple[int, ...], Any]:
     """Return offset, strides and shape of a NumPy index into a C-contiguous array."""
     source = phantom(shape, c_strides(shape))
-    view = source[index]
+    view = source[(*index, ...)]  # `...`: a single element is a view, too
     offset = _address(view) - _address(source) if view.size else 0
     return offset, view.strides, view.shape

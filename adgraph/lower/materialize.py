@@ -1,7 +1,8 @@
 """Insert the copies without which a program has no layout.
 
 Afterwards every view is a strided box of its root, every operand of a loop kernel or library
-routine has the strides it needs, and every output is a buffer of its own that a node writes.
+routine has the strides it needs, and every output is a buffer of its own that a node writes:
+an output may have another shape than the result it stands for, never other elements.
 """
 
 from __future__ import annotations
@@ -120,13 +121,21 @@ class _Copier:
         return output
 
     def _outputs(self) -> tuple[Value, ...]:
+        """Return the buffer of every output; a reshaped result is its root's buffer."""
         taken: set[Value] = set()
         outputs = []
         for value in (self._env[v] for v in self._graph.outputs):
-            own = value in self._owners and value not in taken
-            outputs.append(value if own else self._fresh_copy(value, Origin()))
+            root = self._whole_root(value)
+            own = root in self._owners and root not in taken
+            outputs.append(root if own else self._fresh_copy(value, Origin()))
             taken.add(outputs[-1])
         return tuple(outputs)
+
+    def _whole_root(self, value: Value) -> Value:
+        """Return the root whose buffer holds exactly the elements of a value, in order."""
+        layout = self._layouts[value]
+        whole = layout.contiguous(value.type) and layout.root.type.size == value.type.size
+        return layout.root if whole else value
 
 
 def matrix_strided(layout: Layout, value: Value) -> bool:

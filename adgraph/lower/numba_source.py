@@ -76,10 +76,11 @@ def _element(access: Access) -> str:
 
 def _expression(let: Let) -> str:
     operands = tuple(_operand(o, let.text) for o in let.operands)
-    if let.text.startswith("cast("):
-        return cast(let.operands[0], let.dtype)
-    text = let.text.format(*operands)
-    return text if let.dtype.kind in "bf" and let.dtype.itemsize != 4 else cast(text, let.dtype)
+    if let.dtype.kind == "b" and let.text == "cast({0})":
+        return f"{operands[0]} != 0"
+    text = let.text.replace("cast(", f"{let.dtype.name}(").format(*operands)
+    exact = let.dtype.kind == "b" or let.dtype == np.float64 or let.text == "cast({0})"
+    return text if exact else cast(text, let.dtype)
 
 
 def _operand(name: str, text: str) -> str:
@@ -88,9 +89,7 @@ def _operand(name: str, text: str) -> str:
 
 
 def cast(text: str, dtype: Dtype) -> str:
-    """Convert an expression to a dtype."""
-    if dtype.kind == "b":
-        return f"({text}) != 0"
+    """Convert an expression to a dtype: Numba widens float32 and small integers in arithmetic."""
     return f"{dtype.name}({text})"
 
 

@@ -49,10 +49,12 @@ class Call:
 class Program:
     """A lowered program.
 
-    The sources of its addresses are: the arena, then the constants, the inputs, the outputs.
+    `results` are the types of what a call returns: an output of `graph` may be the buffer of one
+    under another shape. The sources of its addresses are: the arena, then the constants, the inputs, the outputs.
     """
 
     graph: Graph
+    results: tuple[ArrayType, ...]
     schedule: Schedule
     plan: Plan
     calls: tuple[Call, ...]
@@ -79,7 +81,14 @@ def lower(graph: Graph, budget: int | None = None) -> Program:
     steps = _link(calls)
     words = build_program(steps)
     return Program(
-        settled, schedule, plan, calls, writer.constants, words, max(scratch_words(steps), 1)
+        settled,
+        tuple(v.type for v in graph.outputs),
+        schedule,
+        plan,
+        calls,
+        writer.constants,
+        words,
+        scratch_words(steps),
     )
 
 

@@ -305,7 +305,7 @@ arctanh = elementwise(
     singular=True,
 )
 
-# --- extremes: operands that tie share the derivative evenly ----------------------------------------
+# --- extremes: operands that tie share the derivative evenly --------------------------------------
 
 
 def _extremum(ufunc: np.ufunc, beats: Callable[[Any, Any], Any]) -> Op:
@@ -335,7 +335,7 @@ minimum = _extremum(np.minimum, lambda a, b: a < b)
 fmax = _extremum(np.fmax, lambda a, b: (a > b) | _is_number_beside_nan(a, b))
 fmin = _extremum(np.fmin, lambda a, b: (a < b) | _is_number_beside_nan(a, b))
 
-# --- steps: the derivative is 0 at the jumps as well ------------------------------------------------
+# --- steps: the derivative is 0 at the jumps as well ----------------------------------------------
 
 floor = elementwise(np.floor, None, "floor({0})")
 ceil = elementwise(np.ceil, None, "ceil({0})")
@@ -361,7 +361,7 @@ heaviside = elementwise(
     masks=True,
 )
 
-# --- predicates, comparisons and logic --------------------------------------------------------------
+# --- predicates, comparisons and logic ------------------------------------------------------------
 
 isnan = elementwise(np.isnan, None, "isnan({0})")
 isinf = elementwise(np.isinf, None, "isinf({0})")
@@ -378,7 +378,7 @@ logical_or = elementwise(np.logical_or, None, "({0} != 0) | ({1} != 0)", commuta
 logical_xor = elementwise(np.logical_xor, None, "({0} != 0) ^ ({1} != 0)", commutative=True)
 logical_not = elementwise(np.logical_not, None, "{0} == 0")
 
-# --- integers ---------------------------------------------------------------------------------------
+# --- integers -------------------------------------------------------------------------------------
 
 bitwise_and = elementwise(np.bitwise_and, None, "{0} & {1}", commutative=True)
 bitwise_or = elementwise(np.bitwise_or, None, "{0} | {1}", commutative=True)
@@ -389,7 +389,7 @@ right_shift = elementwise(np.right_shift, None, "right_shift({0}, {1})")
 gcd = elementwise(np.gcd, None, "gcd({0}, {1})", weight=50, commutative=True)
 lcm = elementwise(np.lcm, None, "lcm({0}, {1})", weight=60, commutative=True)
 
-# --- selection --------------------------------------------------------------------------------------
+# --- selection ------------------------------------------------------------------------------------
 
 
 def _where_jvp(tangents: tuple[Any, ...], y: Any, condition: Any, a: Any, b: Any) -> Any:

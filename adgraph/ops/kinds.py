@@ -146,8 +146,11 @@ def _result_dtype(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> Any:
 def resolve_dtypes(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the dtypes of the operands and results of the loop NumPy takes.
 
-    An operand is a dtype, or one of the types `int`, `float`, `complex` for a Python scalar.
+    An operand is a dtype, or one of the types `int`, `float`, `complex` for a Python scalar. Python
+    scalars among themselves are int64, float64 and complex128: NumPy would compare them as objects.
     """
+    if not any(isinstance(d, np.dtype) for d in operands):
+        operands = tuple(map(np.dtype, operands))
     try:
         dtypes = ufunc.resolve_dtypes((*operands, *(None,) * ufunc.nout))
     except TypeError:

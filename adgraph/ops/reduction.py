@@ -60,7 +60,7 @@ reduce_sum = linear(
     fold_type,
     lambda ct, x, *, axis: spread(ct, x, axis),
     batch=shifted,
-    code=Fold(lambda dtype: 0, "{0} + {1}"),
+    code=Fold(lambda dtype: 0, "fold_add({0}, {1})"),
     flops=fold_flops,
 )
 
@@ -151,7 +151,7 @@ def _highest(dtype: np.dtype[Any]) -> Any:
 reduce_max = reduction(
     "max",
     lambda x, *, axis: np.max(x, axis=axis),
-    Fold(_lowest, "maximum({0}, {1})"),
+    Fold(_lowest, "fold_maximum({0}, {1})"),
     infer=_extremum_type,
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
@@ -160,7 +160,7 @@ reduce_max = reduction(
 reduce_min = reduction(
     "min",
     lambda x, *, axis: np.min(x, axis=axis),
-    Fold(_highest, "minimum({0}, {1})"),
+    Fold(_highest, "fold_minimum({0}, {1})"),
     infer=_extremum_type,
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
@@ -353,7 +353,7 @@ def _prod_vjp(ct: Any, y: Any, x: Any, *, axis: Axes) -> tuple[Any]:
 reduce_prod = reduction(
     "prod",
     lambda x, *, axis: np.prod(x, axis=axis, dtype=x.dtype),
-    Fold(lambda dtype: 1, "{0} * {1}"),
+    Fold(lambda dtype: 1, "fold_multiply({0}, {1})"),
     jvp=_prod_jvp,
     vjp=_prod_vjp,
 )

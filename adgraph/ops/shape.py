@@ -83,7 +83,7 @@ def _native(index: tuple[Any, ...]) -> tuple[Any, ...]:
 getitem = linear(
     "getitem",
     Kind.VIEW,
-    lambda x, *, index: x[_native(index)],
+    lambda x, *, index: x[(*_native(index), ...)],  # `...`: a single element is a view, too
     _slice_type,
     lambda ct, x, *, index: place(ct, index=index, shape=x.shape),
     batch=lambda n, *, index: {"index": (Slice(0, n, 1), *index)},

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from adgraph.ir.op import Op
 from adgraph.ops.elementwise import expit_slope, leg, multiply_no_nan
 from adgraph.ops.kinds import elementwise, elementwise_function
 
@@ -112,7 +113,7 @@ def _polygamma(order: Any, x: Any) -> Any:
 
 
 # The order is an array of integers, by which there is no derivative.
-polygamma = elementwise_function(
+polygamma: Op = elementwise_function(
     "polygamma",
     _polygamma,
     lambda order, x: x,
@@ -160,7 +161,7 @@ def _beta_partials(y: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 beta = elementwise(special.beta, _beta_partials, "beta({0}, {1})", weight=60, singular=True)
 
-# --- entropies: 0 log 0 is 0, and so is the derivative by the logarithm's argument ------------------
+# --- entropies: 0 log 0 is 0, and so is the derivative by the logarithm's argument ----------------
 
 xlogy = elementwise(
     special.xlogy,
@@ -214,16 +215,18 @@ relative_gap = elementwise_function(
 rel_entr = elementwise(
     special.rel_entr,
     lambda y, a, b: (log_ratio(a, b) + 1.0, multiply_no_nan(a, -1.0 / b)),
+    "where(isnan({0}) | isnan({1}), {0} + {1}, "
     "where(({0} < 0) | ({1} < 0) | (({0} > 0) & ({1} == 0)), inf, "
-    "where({0} == 0, where(isnan({1}), {1}, 0), {0} * log({0} / {1})))",
+    "where({0} == 0, 0, {0} * log({0} / {1}))))",
     weight=20,
     singular=True,
 )
 kl_div = elementwise(
     special.kl_div,
     lambda y, a, b: (log_ratio(a, b), relative_gap(a, b)),
+    "where(isnan({0}) | isnan({1}), {0} + {1}, "
     "where(({0} < 0) | ({1} < 0) | (({0} > 0) & ({1} == 0)), inf, "
-    "where({0} == 0, {1}, {0} * log({0} / {1}) - {0} + {1}))",
+    "where({0} == 0, {1}, {0} * log({0} / {1}) - {0} + {1})))",
     weight=20,
     singular=True,
 )
@@ -269,36 +272,59 @@ def _pseudo_huber_partials(y: Any, delta: Any, r: Any) -> tuple[Any, Any]:
 pseudo_huber = elementwise(
     special.pseudo_huber,
     _pseudo_huber_partials,
-    "where({0} < 0, inf, where({0} == 0, 0, "
+    "where({0} < 0, inf, where(({0} == 0) | ({1} == 0), 0, "
     "{0} * {0} * expm1(cast(0.5) * log1p(({1} / {0}) * ({1} / {0})))))",
     weight=20,
     singular=True,
 )
 
-# --- Bessel functions (DLMF 10.6.1 and 10.29.1); the order is an array of integers -------------------
+# --- Bessel functions (DLMF 10.6.1 and 10.29.1); the order is an array of integers ----------------
 
-jv = elementwise_function(
+_TWO = np.asarray(2)
+
+jv: Op = elementwise_function(
     "jv",
     lambda order, x: special.jv(order.astype(x.dtype), x),
     lambda order, x: x,
     lambda y, order, x: (None, 0.5 * (jv(order - 1, x) - jv(order + 1, x))),
-    "jv({0}, {1})",
+    "bessel_jv({0}, {1})",
     weight=60,
 )
-iv = elementwise_function(
+iv: Op = elementwise_function(
     "iv",
     lambda order, x: special.iv(order.astype(x.dtype), x),
     lambda order, x: x,
     lambda y, order, x: (None, 0.5 * (iv(order - 1, x) + iv(order + 1, x))),
-    "iv({0}, {1})",
+    "bessel_iv({0}, {1})",
     weight=60,
 )
-j0 = elementwise(special.j0, lambda y, x: (-special.j1(x),), "j0({0})", weight=30)
+j0 = elementwise(special.j0, lambda y, x: (-special.j1(x),), "bessel_j0({0})", weight=30)
 j1 = elementwise(
-    special.j1, lambda y, x: (0.5 * (special.j0(x) - jv(_TWO, x)),), "j1({0})", weight=30
+    special.j1, lambda y, x: (0.5 * (special.j0(x) - jv(_TWO, x)),), "bessel_j1({0})", weight=30
 )
-i0 = elementwise(special.i0, lambda y, x: (special.i1(x),), "i0({0})", weight=30)
+i0 = elementwise(special.i0, lambda y, x: (special.i1(x),), "bessel_i0({0})", weight=30)
 i1 = elementwise(
-    special.i1, lambda y, x: (0.5 * (special.i0(x) + iv(_TWO, x)),), "i1({0})", weight=30
+    special.i1, lambda y, x: (0.5 * (special.i0(x) + iv(_TWO, x)),), "bessel_i1({0})", weight=30
 )
-_TWO = np.asarray(2)
+
+# Scaled by exp(-|x|), whose derivative at 0 is taken as 0.
+ive: Op = elementwise_function(
+    "ive",
+    lambda order, x: special.ive(order.astype(x.dtype), x),
+    lambda order, x: x,
+    lambda y, order, x: (None, 0.5 * (ive(order - 1, x) + ive(order + 1, x)) - np.sign(x) * y),
+    "bessel_ive({0}, {1})",
+    weight=60,
+)
+i0e = elementwise(
+    special.i0e,
+    lambda y, x: (special.i1e(x) - np.sign(x) * y,),
+    "bessel_i0e({0})",
+    weight=30,
+)
+i1e = elementwise(
+    special.i1e,
+    lambda y, x: (0.5 * (special.i0e(x) + ive(_TWO, x)) - np.sign(x) * y,),
+    "bessel_i1e({0})",
+    weight=30,
+)

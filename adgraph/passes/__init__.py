@@ -1,0 +1,1 @@
+"""Graph to graph with the same meaning. Begin with `adgraph.passes.pipeline`."""

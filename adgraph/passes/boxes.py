@@ -19,6 +19,11 @@ def extents(index: Index) -> Shape:
     return tuple(i.size if isinstance(i, Slice) else 1 for i in index)
 
 
+def box_shape(index: Index) -> Shape:
+    """Return the shape that an index selects."""
+    return tuple(i.size for i in index if isinstance(i, Slice))
+
+
 def whole(index: Index, shape: Shape) -> bool:
     """Tell whether a box is all of an array, in order.
 
@@ -132,7 +137,7 @@ def _flat_interval(index: Index, shape: Shape) -> Interval | None:
 
 def length(shape: Shape, line: int) -> int:
     """Return the number of positions on a line."""
-    return math.prod(shape) if line == FLAT else shape[line]
+    return int(math.prod(shape)) if line == FLAT else shape[line]
 
 
 def best_line(indices: Sequence[Index], shape: Shape) -> int:
@@ -141,6 +146,6 @@ def best_line(indices: Sequence[Index], shape: Shape) -> int:
     def fitting(line: int) -> int:
         return sum(interval(index, shape, line) is not None for index in indices)
 
-    lines = [*range(len(shape)), FLAT]
+    lines: list[int] = [*range(len(shape)), FLAT]
     counts = [fitting(line) for line in lines]
     return lines[counts.index(max(counts))]

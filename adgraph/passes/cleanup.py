@@ -18,7 +18,7 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import Constant, type_of_array
 from adgraph.ops.constant import constant
-from adgraph.passes.rewrite import Hits, live, noted, with_regions
+from adgraph.passes.rewrite import Hits, live, note, with_regions
 
 Array = np.ndarray[Any, Any]
 
@@ -43,7 +43,8 @@ def _in_regions(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
 def cse(graph: Graph, hits: Hits | None = None) -> Graph:
     """Merge the nodes that apply one op to the same operands.
 
-    The first two operands of a commutative op may stand in either order.
+    The first two operands of a commutative op may stand in either order; `maximum` of two zeros of
+    different sign may then be the other one.
     """
     hits = Counter() if hits is None else hits
     env: dict[Value, Value] = {}
@@ -86,8 +87,7 @@ def fold(graph: Graph, hits: Hits | None = None) -> Graph:
         if node.op.kind is Kind.CONSTANT:
             known[node.output] = node.attrs["value"].array
         elif _foldable(node, known):
-            with noted(graph, old):
-                results = _results(node, known)
+            results = _noted_results(graph, node, known)
             known.update(zip(node.outputs, results, strict=True))
             nodes.extend(_constant(node, v, r) for v, r in zip(node.outputs, results, strict=True))
             hits["folded"] += 1
@@ -106,6 +106,14 @@ def _foldable(node: Node, known: dict[Value, Array]) -> bool:
         return elements <= min(FOLDED_ELEMENTS, node.inputs[0].type.size)
     size = sum(v.type.nbytes for v in node.outputs)
     return elements <= FOLDED_ELEMENTS or size <= sum(v.type.nbytes for v in node.inputs)
+
+
+def _noted_results(graph: Graph, node: Node, known: dict[Value, Array]) -> tuple[Array, ...]:
+    try:
+        return _results(node, known)
+    except Exception as error:
+        note(error, graph, node)
+        raise
 
 
 def _results(node: Node, known: dict[Value, Array]) -> tuple[Array, ...]:

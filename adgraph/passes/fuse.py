@@ -143,9 +143,7 @@ def _fused_node(group: _Group, needed: set[Value]) -> Node:
     space = group.space
     inside = list(space.nodes)
     inputs = dict.fromkeys(v for n in inside for v in n.inputs if v not in space)
-    outputs = tuple(
-        n.output for n in inside if n.op.kind is not Kind.VIEW and n.output in needed
-    )
+    outputs = tuple(n.output for n in inside if n.op.kind is not Kind.VIEW and n.output in needed)
     renamed = {v: Value(v.type, v.name) for v in (*inputs, *space.places)}
     nodes = tuple(
         Node(

@@ -8,8 +8,7 @@ applies, until none does. Begin with `Rule` and `rewrite`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +62,7 @@ class Site:
 
     def made(self, x: Any, *keys: Key) -> Site | None:
         """Return the site that computes `x` if its op is one of `keys`."""
-        value = read(x)
+        value = _value(x)
         node = current().producer(value)
         if node is None or len(node.outputs) > 1 or not _is(node.op, keys):
             return None
@@ -89,14 +88,19 @@ def _is(op: Op, keys: tuple[Key, ...]) -> bool:
     return op in keys or op.kind in keys or (op.numpy is not None and op.numpy in keys)
 
 
+def _value(x: Any) -> Value:
+    """Read a tracer; most have no path of views to follow."""
+    return read(x) if x.path else x.cell.value
+
+
 def same(a: Any, b: Any) -> bool:
     """Tell whether two tracers are one value."""
-    return read(a) is read(b)
+    return _value(a) is _value(b)
 
 
 def literal(x: Any) -> Any:
     """Return the number that every element of `x` is known to be, or None."""
-    node = current().producer(read(x))
+    node = current().producer(_value(x))
     while node is not None and node.op.kind is Kind.VIEW and node.output.type.size:
         node = current().producer(node.inputs[0])
     if node is None or node.op.kind is not Kind.CONSTANT:
@@ -126,12 +130,18 @@ class Table:
             self._found[op] = tuple(rule for rule in self.rules if _is(op, rule.on))
         return self._found[op]
 
+    def concerns(self, graph: Graph) -> bool:
+        """Tell whether a graph has a node that a rule looks at."""
+        return any(self.of(n.op) or any(map(self.concerns, n.regions())) for n in graph.nodes)
+
 
 def rewrite(graph: Graph, table: Table, hits: Hits | None = None) -> Graph:
     """Apply rules until none applies, at most `ROUNDS` times over the graph; count the hits."""
     hits = Counter() if hits is None else hits
     graph = live(graph)
     for _ in range(ROUNDS):
+        if not table.concerns(graph):
+            break
         walk = _Walk(graph, table, hits)
         rebuilt = walk.run()
         if not walk.changed:
@@ -158,17 +168,21 @@ class _Walk:
             for value in graph.inputs:
                 self._enter(env, value, builder.input(value.type, value.name))
             for node in graph.nodes:
-                with builder.at(node.origin), noted(graph, node):
-                    operands = tuple(env[v] for v in node.inputs)
-                    for old, new in zip(
-                        node.outputs, self._node(builder, node, operands), strict=True
-                    ):
-                        self._enter(env, old, new)
+                builder.origin = node.origin
+                operands = tuple([env[v] for v in node.inputs])
+                try:
+                    results = self._node(builder, node, operands)
+                except Exception as error:
+                    note(error, graph, node)
+                    raise
+                for old, new in zip(node.outputs, results, strict=True):
+                    self._enter(env, old, new)
             return builder.build([env[v] for v in graph.outputs], graph.name)
 
     def _enter(self, env: dict[Value, Value], old: Value, new: Value) -> None:
         env[old] = new
-        self._book[new] = self._book.get(new, ()) + self._readers.get(old, ())
+        known, more = self._book.get(new), self._readers.get(old, ())
+        self._book[new] = known + more if known else more
 
     def _node(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...]:
         node = with_regions(node, self._region)
@@ -252,20 +266,17 @@ def live(graph: Graph) -> Graph:
 
 def with_regions(node: Node, change: Callable[[Graph], Graph]) -> Node:
     """Return the node with its programs changed."""
+    if node.op.kind is not Kind.REGION:
+        return node
     regions = {k: change(v) for k, v in node.attrs.items() if isinstance(v, Graph)}
     if all(node.attrs[k] is v for k, v in regions.items()):
         return node
     return replace(node, attrs={**node.attrs, **regions})
 
 
-@contextmanager
-def noted(graph: Graph, node: Node) -> Iterator[None]:
-    """Add the node and its neighbours to an exception, as a note."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"in @{graph.name}, at the node marked by >:\n{window(graph, node)}")
-        raise
+def note(error: Exception, graph: Graph, node: Node) -> None:
+    """Add a node and its neighbours to an exception."""
+    error.add_note(f"in @{graph.name}, at the node marked by >:\n{window(graph, node)}")
 
 
 def window(graph: Graph, node: Node) -> str:

@@ -30,9 +30,9 @@ def _release(site: Site) -> Any:
     return site.args[0]
 
 
-_RELEASE = Table((Rule("stop_gradient", (stop_gradient,), _release),))
+RELEASE = Table((Rule("stop_gradient", (stop_gradient,), _release),))
 
 
 def release(graph: Graph, hits: Hits | None = None) -> Graph:
     """Remove `stop_gradient`, which computes nothing: for programs that are not derived again."""
-    return rewrite(graph, _RELEASE, hits)
+    return rewrite(graph, RELEASE, hits)

@@ -59,7 +59,7 @@ def _logarithm_of_product(site: Site, product: Site) -> tuple[Any, int]:
 
 def _log_of_one_plus(site: Site) -> Any:
     inner = site.made(site.args[0], np.add, np.subtract)
-    if inner is None:
+    if inner is None or not _real(site):
         return None
     a, b = inner.args
     if inner.op.numpy is np.subtract:
@@ -113,6 +113,21 @@ def _log_of_sum(site: Site) -> Any:
     return np.reshape(top + np.log(reduce_sum(np.exp(shifted), axis=axis)), site.type.shape)
 
 
+def _log_of_scaled_sum(site: Site) -> Any:
+    """The logarithm of a mean of exponentials is that of their sum, less that of their number."""
+    scaled = site.made(site.args[0], np.multiply, np.divide)
+    if scaled is None:
+        return None
+    total, factor = scaled.args
+    if scaled.op.numpy is np.multiply and literal(total) is not None:
+        total, factor = factor, total
+    number = literal(factor)
+    if number is None or not number > 0 or _sum_of_exponentials(site, total) is None:
+        return None
+    log = site.number(np.log(number))
+    return np.log(total) + (log if scaled.op.numpy is np.multiply else -log)
+
+
 def _softmax(site: Site) -> Any:
     above = site.made(site.args[0], np.exp)
     total = _sum_of_exponentials(site, site.args[1])
@@ -164,6 +179,8 @@ def _is_shifted(exponential: Site) -> bool:
 
 
 def _exp_minus_one(site: Site) -> Any:
+    if not _real(site):
+        return None
     a, b = site.args
     sign = 1 if site.op.numpy is np.subtract else -1
     if (inner := site.made(a, np.exp)) is not None and equals(b, sign):
@@ -228,6 +245,7 @@ AVOIDED = "rounding and overflow that the formula would have"
 STABLE = Table(
     (
         Rule("log of sum of exp", (np.log,), _log_of_sum, AVOIDED),
+        Rule("log of scaled sum of exp", (np.log,), _log_of_scaled_sum, AVOIDED),
         Rule("log of exponentials", (np.log,), _log_of_exponentials, AVOIDED),
         Rule("log of logistic", (np.log,), _log_of_logistic, AVOIDED),
         Rule("log(exp(x) / y)", (np.log,), _log_of_exp_quotient, AVOIDED),

@@ -15,7 +15,7 @@ from adgraph.ir.types import Shape, Slice
 from adgraph.ops.constant import constant
 from adgraph.ops.reduction import reduce_sum
 from adgraph.ops.shape import broadcast, getitem, place, reshape, transpose
-from adgraph.passes.boxes import whole
+from adgraph.passes.boxes import box_shape, whole
 from adgraph.passes.rewrite import Rule, Site, literal
 from adgraph.tracing.tracer import FOLDED_ELEMENTS
 from adgraph.tracing.views import compose_index
@@ -109,6 +109,20 @@ def _broadcast_twice(site: Site) -> Any:
 def _whole_slice(site: Site) -> Any:
     (x,) = site.args
     return np.reshape(x, site.type.shape) if whole(site.attrs["index"], x.shape) else None
+
+
+def _reshape_of_slice(site: Site) -> Any:
+    """A number taken from an axis is a slice of one element, if its axis is wanted, or not."""
+    inner = site.made(site.args[0], getitem)
+    if inner is None:
+        return None
+    index = inner.attrs["index"]
+    kept = tuple(Slice(i, 1, 1) if isinstance(i, int) else i for i in index)
+    dropped = tuple(i.start if isinstance(i, Slice) and i.size == 1 else i for i in index)
+    for candidate in (kept, dropped):
+        if box_shape(candidate) == site.type.shape:
+            return getitem(inner.args[0], index=candidate)
+    return None
 
 
 def _slice_twice(site: Site) -> Any:
@@ -219,6 +233,7 @@ VIEWS = (
     Rule("transpose of unit axes", (transpose,), _transpose_of_units),
     Rule("transpose of broadcast", (transpose,), _transpose_of_broadcast),
     Rule("broadcast twice", (broadcast,), _broadcast_twice),
+    Rule("reshape of slice", (reshape,), _reshape_of_slice),
     Rule("slice of everything", (getitem,), _whole_slice),
     Rule("slice twice", (getitem,), _slice_twice),
     Rule("slice of broadcast", (getitem,), _slice_of_broadcast),

@@ -49,7 +49,7 @@ class Compiled:
         self._words = address(program.words)
         self._pool: list[Arena] = []
         self._first_input = 1 + len(program.constants)
-        self._results = [(v.type.shape, v.type.dtype) for v in program.graph.outputs]
+        self._results = [(t.shape, t.dtype) for t in program.results]
 
     @property
     def input_types(self) -> tuple[ArrayType, ...]:

@@ -17,7 +17,6 @@ import numpy as np
 
 from adgraph.analysis.cost import node_cost
 from adgraph.errors import BudgetError, message
-from adgraph.ir.show import show_node
 from adgraph.schedule.flow import Flow, peak, profile, spans
 from adgraph.schedule.schedule import Schedule
 
@@ -81,13 +80,15 @@ def infeasible(flow: Flow, order: Sequence[int], budget: int, least: int) -> Bud
     live = profile(flow, order)
     task = order[live.index(max(live))]
     node = flow.tasks[task]
+    types = " and ".join(str(v.type) for v in node.outputs)
     own = flow.needs(task) - flow.output_bytes
     later = max(live) - flow.needs(task)
     return BudgetError(
         message(
             f"no schedule was found that computes this program in {budget} bytes; "
             f"the smallest budget that works is {least} bytes",
-            f"{show_node(node)} needs most: {own} bytes of operands, results and workspaces, "
+            f"{node.op.name}, which gives {types}, needs most: "
+            f"{own} bytes of operands, results and workspaces, "
             f"{flow.output_bytes} of outputs of the program, {later} of values that are read later",
             f"give a budget of at least {least} bytes, or split the line into smaller pieces",
             node.origin.location,
@@ -184,6 +185,7 @@ class _Cache:
         reads, writes = self.flow.reads[task], self.flow.writes[task]
         new = [v for v in writes if not self.live[v]]
         bytes = sum(self.flow.sizes[v] for v in new)
+        self.pinned[list(writes)] += 1  # a live result is written again: no room is gained by it
         if not self._make_room(bytes + self.flow.scratch[task]):
             return False
         self.order.append(task)
@@ -193,7 +195,7 @@ class _Cache:
         if self.lost[task]:
             self.lost[task] = 0
             self._unwant(reads)
-        self.pinned[list(reads)] -= 1
+        self.pinned[[*reads, *writes]] -= 1
         for v in (*reads, *writes):
             self._drop_if_dead(v)
         return len(self.order) <= _longest(self.flow)

@@ -205,11 +205,11 @@ def setitem(container: Any, key: Any, value: Any) -> None:
     container[key] = value
 
 
-def augmented(name: str, container: Any, key: Any, value: Any) -> None:
-    """`container[key] op= value`: an array is written through its view, a number is put back."""
+def augmented(name: str, container: Any, key: Any, value: Callable[[], Any]) -> None:
+    """`container[key] op= value`: a view has been written already, anything else is put back."""
     piece = getitem(container, key)
-    result = getattr(operator, name)(piece, value)
-    if result is not piece or not isinstance(piece, Tracer):
+    result = getattr(operator, name)(piece, value())
+    if result is not piece or getattr(piece, "cell", None) is not getattr(container, "cell", piece):
         setitem(container, key, result)
 
 
@@ -217,11 +217,15 @@ def augmented(name: str, container: Any, key: Any, value: Any) -> None:
 
 
 def for_(
-    iterable: Any, body: Callable[[Any], None], get: Any, set_: Any, names: Any, line: int
+    iterable: Any, body: Callable[[Any], Any], get: Any, set_: Any, names: Any, line: int
 ) -> None:
-    """Run a loop. The trips are known here, so that the loop unrolls."""
+    """Run a loop. The trips are known here, so that the loop unrolls.
+
+    The body returns whether the loop has been left by `break`.
+    """
     for item in iterable:
-        body(item)
+        if body(item):
+            break
 
 
 def while_(

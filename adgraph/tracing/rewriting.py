@@ -362,7 +362,7 @@ class _Rewriter(ast.NodeTransformer):
         return located(ast.Call(_hook("call", node), [node.func, *node.args], node.keywords), node)
 
     def frame_call(self, node: ast.Call) -> ast.AST:
-        """Leave the call; but `super()` in what becomes an inner function must name what it means."""
+        """Leave the call; but in an inner function of ours `super()` must name what it means."""
         self.generic_visit(node)
         bare = not node.args and not node.keywords
         first = self.scope.first_parameter

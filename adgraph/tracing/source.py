@@ -14,6 +14,7 @@ import copy
 import functools
 import itertools
 import linecache
+import re
 import types
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -285,12 +286,14 @@ def _tree(source: str) -> ast.Module | None:
 def _same_source(plain: CodeType, code: CodeType, node: Function) -> bool:
     """Tell whether the code was compiled from a definition; the file may have changed since.
 
-    A lambda must agree in every column: several may stand on one line. A `def` may hold more than
-    its source says (import hooks add checks); with an assert, which pytest rewrites, anything goes.
+    A lambda must agree in every column: several may stand on one line. (Its instructions may
+    differ: Python calls a method of a module the file imports in another way.) A `def` may hold
+    more than its source says (import hooks add checks); with an assert, which pytest rewrites,
+    anything goes.
     """
     if isinstance(node, ast.Lambda):
-        same_columns = list(plain.co_positions()) == list(code.co_positions())
-        return plain.co_code == code.co_code and same_columns and _marks(plain) == _marks(code)
+        same_columns = set(plain.co_positions()) == set(code.co_positions())
+        return same_columns and _marks(plain) == _marks(code)
     if any(isinstance(inner, ast.Assert) for inner in ast.walk(node)):
         return True
     return _marks(plain) <= _marks(code)
@@ -324,7 +327,8 @@ def _compiled(node: Function, code: CodeType, filename: str, qualname: str) -> C
         warnings.simplefilter("ignore")
         module = compile(ast.Module(outer, []), filename, "exec", flags, dont_inherit=True)
     holder = _inner_code(module) if owner is None else _inner_code(_inner_code(module))
-    return _restored(_inner_code(holder), code.co_name, qualname)
+    compiled = _inner_code(holder)
+    return _restored(compiled, compiled.co_qualname, qualname).replace(co_name=code.co_name)
 
 
 def _inner_code(code: CodeType) -> CodeType:
@@ -341,7 +345,7 @@ def _stripped(node: Function) -> ast.stmt:
     arguments.defaults = [nothing for _ in arguments.defaults]
     arguments.kw_defaults = [value and nothing for value in arguments.kw_defaults]
     if isinstance(node, ast.Lambda):
-        return located(ast.Expr(node), node)
+        return located(ast.Return(node), node)
     for argument in ast.walk(arguments):
         if isinstance(argument, ast.arg):
             argument.annotation = None
@@ -364,19 +368,25 @@ def _owner(qualname: str) -> str | None:
     return None
 
 
-def _restored(code: CodeType, name: str, qualname: str) -> CodeType:
-    """Give code the names it has in the user's file; a block made a function has its owner's."""
-    outer = f"{qualname}.<locals>" if code.co_flags & 0x1 else qualname
+def _restored(code: CodeType, root: str, qualname: str) -> CodeType:
+    """Give code, compiled under the name `root`, the names it has in the user's file.
+
+    Blocks that became functions are called like the function they stand in.
+    """
+    name = _in_file(code.co_qualname, root, qualname)
     constants: list[object] = []
     for constant in code.co_consts:
-        if constant == code.co_qualname and isinstance(constant, str):
-            constants.append(qualname)
-        elif not isinstance(constant, CodeType):
-            constants.append(constant)
-        elif constant.co_name.startswith(PREFIX):
-            constants.append(_restored(constant, name, qualname))
+        if isinstance(constant, CodeType):
+            constants.append(_restored(constant, root, qualname))
+        elif isinstance(constant, str) and constant == code.co_qualname:
+            constants.append(name)  # a class stores its own name
         else:
-            declared_global = constant.co_qualname == constant.co_name
-            inner = constant.co_name if declared_global else f"{outer}.{constant.co_name}"
-            constants.append(_restored(constant, constant.co_name, inner))
-    return code.replace(co_name=name, co_qualname=qualname, co_consts=tuple(constants))
+            constants.append(constant)
+    short = name.rpartition(".")[2] if code.co_name.startswith(PREFIX) else code.co_name
+    return code.replace(co_name=short, co_qualname=name, co_consts=tuple(constants))
+
+
+def _in_file(compiled: str, root: str, qualname: str) -> str:
+    if compiled.startswith(root):
+        compiled = qualname + compiled.removeprefix(root)
+    return re.sub(rf"\.<locals>\.{PREFIX}\w+", "", compiled)

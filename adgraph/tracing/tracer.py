@@ -568,6 +568,8 @@ def promotion(x: Any) -> Any:
     weak = weak_type(x)
     if weak is not None:
         return np.dtype(bool) if weak is bool else weak
+    if isinstance(x, np.dtype):
+        return x
     return x.dtype if isinstance(x, (Tracer, np.ndarray, np.generic)) else np.asarray(x).dtype
 
 

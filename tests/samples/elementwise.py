@@ -172,10 +172,6 @@ def _rounded(x: Any) -> Any:
     return np.round(x, 2), np.round(x), np.fix(x), np.nan_to_num(x), np.round(x * 1000.0, -2)
 
 
-def _selected(x: Any, y: Any) -> Any:
-    return np.select([x > 1.0, x < -1.0], [x * y, y], default=0.5 * x)
-
-
 def _heaviside(x: Any, at_zero: Any) -> Any:
     return np.heaviside(np.trunc(x), at_zero)
 
@@ -221,16 +217,6 @@ SAMPLES = [
         function=_rounded,
         make=uniform(POSITIVE),
         skip={"difference": "the first, second and last results jump every few steps"},
-        resizable=True,
-    ),
-    Sample(
-        name="select",
-        ops=("where",),
-        function=_selected,
-        make=lambda rng, dtype: (
-            np.array([1.5, -1.5, 0.5, 2.0], dtype),
-            rng.uniform(0.5, 1.0, 4).astype(dtype),
-        ),
         resizable=True,
     ),
     Sample(

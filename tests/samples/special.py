@@ -13,11 +13,11 @@ UNIT = (0.1, 0.9)
 
 
 def _polygammas(x: Any) -> Any:
-    return special.digamma(x) * special.digamma(2.0 * x)
+    return special.digamma(x) * special.digamma(2.0 * x) + special.polygamma(2, x)
 
 
 def _bessel(x: Any) -> Any:
-    return special.jv(2, x) + special.iv(3, x) - np.i0(x)
+    return special.jv(2, x) + special.iv(3, x) - np.i0(x) * special.ive(2, x)
 
 
 def _second_names(x: Any) -> Any:
@@ -73,7 +73,9 @@ SAMPLES = [
     smooth("j1", special.j1, ANY, analytic=False),
     smooth("i0", special.i0, ANY, analytic=False),
     smooth("i1", special.i1, ANY, analytic=False),
-    smooth("bessel of order n", _bessel, ANY, analytic=False, ops=("jv", "iv"), exact=False),
+    smooth("i0e", special.i0e, POSITIVE, analytic=False),
+    smooth("i1e", special.i1e, (-3.0, -0.3), analytic=False),
+    smooth("bessel of order n", _bessel, ANY, analytic=False, ops=("jv", "iv", "ive"), exact=False),
     smooth("names of scipy", _second_names, POSITIVE, analytic=False, ops=("log1p", "exp2")),
     smooth("degrees", _degrees, (0.0, 350.0), analytic=False, ops=("fmod", "deg2rad", "rad2deg")),
 ]

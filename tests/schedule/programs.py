@@ -66,7 +66,7 @@ pair = Op(
 
 
 class Growing:
-    """A random program: square matrices of one or two sizes, views of them, two-result nodes."""
+    """A random program: square matrices, views of them, two-result nodes, checkpointed regions."""
 
     def __init__(self, draw: Any) -> None:
         self.draw = draw
@@ -75,10 +75,16 @@ class Growing:
         self.half = Slice(0, 2, 1)
 
     def pick(self) -> Value:
-        return self.draw(st.sampled_from(self.values[-6:] + self.values[:1]))
+        value: Value = self.draw(st.sampled_from(self.values[-6:] + self.values[:1]))
+        return value
 
     def grow(self) -> None:
         a, b = self.pick(), self.pick()
+        scope = self.draw(st.sampled_from((None, None, "s", "t")))
+        with self.builder.at(Origin(scope=scope)):
+            self._emit(a, b)
+
+    def _emit(self, a: Value, b: Value) -> None:
         emit = self.builder.emit
         match self.draw(st.integers(0, 6)):
             case 0:
@@ -106,7 +112,10 @@ class Growing:
         """Read what was computed in reverse order, as a derivative does."""
         ct = self.values[-1]
         for value in reversed(self.values):
-            (ct,) = self.builder.emit(elementwise.add, [ct, value], {}, Origin(order=1))
+            producer = self.builder.producer(value)
+            scope = producer.origin.scope if producer else None
+            origin = Origin(order=1, scope=scope)
+            (ct,) = self.builder.emit(elementwise.add, [ct, value], {}, origin)
         self.values.append(ct)
 
 
@@ -118,10 +127,7 @@ def graphs(draw: Any) -> Graph:
     if draw(st.booleans()):
         growing.adjoint()
     computed = [
-        v
-        for node in growing.builder.nodes
-        if node.op.kind is not Kind.VIEW
-        for v in node.outputs
+        v for node in growing.builder.nodes if node.op.kind is not Kind.VIEW for v in node.outputs
     ]
     more = draw(st.lists(st.sampled_from(computed), unique=True, max_size=2)) if computed else []
     last = [computed[-1]] if computed and computed[-1] not in more else []

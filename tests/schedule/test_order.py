@@ -10,6 +10,7 @@ from adgraph.ir.builder import Builder
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph
 from adgraph.ops import elementwise, reduction
+from adgraph.schedule.checkpoint import checkpoint
 from adgraph.schedule.order import order
 from adgraph.schedule.schedule import Schedule, run
 from tests.schedule.programs import BLOCK, arguments, chain, graphs, vector
@@ -17,8 +18,9 @@ from tests.schedule.programs import BLOCK, arguments, chain, graphs, vector
 
 @given(graphs())
 def test_an_order_keeps_the_results_and_never_raises_the_peak(graph: Graph) -> None:
-    given_order = Schedule.of(graph, [node for node in graph.nodes if computes(node)])
-    ordered = Schedule.of(graph, order(graph))
+    sequence = tuple(node for node in graph.nodes if computes(node))
+    given_order = Schedule.of(graph, checkpoint(graph, sequence))
+    ordered = Schedule.of(graph, checkpoint(graph, order(graph)))
     args = arguments(graph)
     got, want = run(ordered, *args), evaluate(graph, *args)
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(got, want, strict=True))
@@ -48,7 +50,9 @@ def test_independent_branches_run_one_after_the_other() -> None:
     firsts = [builder.emit(elementwise.multiply, [x, x], {})[0]]
     for _ in range(9):
         firsts += builder.emit(elementwise.add, [firsts[0], firsts[-1]], {})
-    graph = builder.build([builder.emit(reduction.reduce_sum, [v], {"axis": (0,)})[0] for v in firsts])
+    graph = builder.build(
+        [builder.emit(reduction.reduce_sum, [v], {"axis": (0,)})[0] for v in firsts]
+    )
     assert Schedule.of(graph, order(graph)).peak_bytes <= 3 * 100 * BLOCK + 10 * 8
 
 

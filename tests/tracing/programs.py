@@ -478,6 +478,74 @@ def finally_overrides(n):
     return note("end"), i
 
 
+@program(0, 1, 2)
+def an_exception_cancels_an_exit(n):
+    for i in range(3):
+        try:
+            try:
+                if n == 0:
+                    break
+                if n == 1:
+                    return "cancelled"
+                continue
+            finally:
+                if i < 2:
+                    raise ValueError("cancels")
+        except ValueError:
+            note(("caught", i))
+        else:
+            note("else")
+        note(("after", i))
+    else:
+        note("no break")
+    return n, i
+
+
+class Failing(Manager):
+    def __exit__(self, *_):
+        raise ValueError("from exit")
+
+
+@program(0, 1, 2)
+def a_with_swallows_what_cancels_an_exit(n):
+    for i in range(3):
+        with Manager(swallow=True), Failing():
+            if n == 0:
+                break
+            if n == 1:
+                return "cancelled"
+        with Manager(swallow=True):
+            try:
+                continue
+            finally:
+                if i:
+                    raise ValueError("cancels")
+        note(("after", i))
+    return n, i
+
+
+@program(0, 1, 2)
+def exits_after_exits(n):
+    for i in range(3):
+        while True:
+            break
+            break
+        for _ in range(2):
+            continue
+            return "dead"
+        else:
+            note("else")
+        if i == n:
+            if n == 1:
+                break
+            break
+            return "dead"
+        else:
+            continue
+        note("dead")
+    return i
+
+
 @program(0, 1)
 def loop_inside_finally(n):
     try:

@@ -148,6 +148,14 @@ def test_a_rewritten_program_does_what_the_original_does(function: Program) -> N
         assert outcome(rewritten, args) == outcome(function, args)
 
 
+@pytest.mark.parametrize("function", PROGRAMS, ids=lambda function: function.__name__)
+def test_a_rewritten_program_keeps_its_place(function: Program) -> None:
+    rewritten = rewrite(function, PlainHooks())
+    assert rewritten is not None
+    for name in ("co_filename", "co_firstlineno", "co_name", "co_qualname", "co_argcount"):
+        assert getattr(rewritten.__code__, name) == getattr(function.__code__, name)
+
+
 def test_the_table_of_programs_is_large() -> None:
     assert len(PROGRAMS) > 90
 
@@ -176,7 +184,8 @@ class Writer:
         simple = ["assign", "assign", "note", "augment", "exit", "delete", "raise"]
         compound = ["if", "if", "for", "for", "while", "try", "finally", "with", "define"]
         kinds = simple if depth > 3 or self.fuel < 0 else simple + compound
-        return getattr(self, self.random.choice(kinds) + "_")(depth, in_loop)
+        write: Callable[[int, bool], str] = getattr(self, self.random.choice(kinds) + "_")
+        return write(depth, in_loop)
 
     def name(self) -> str:
         return self.random.choice("abc")
@@ -273,7 +282,8 @@ def defined(source: str, filename: str) -> Program:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace = vars(programs) | {}
     exec(compile(source, filename, "exec"), namespace)
-    return namespace["generated"]
+    generated: Program = namespace["generated"]
+    return generated
 
 
 @settings(max_examples=400, deadline=None)
@@ -506,6 +516,15 @@ def test_a_function_whose_file_has_changed_has_no_source(tmp_path: Path) -> None
     exec(compile(file.read_text(), str(file), "exec"), namespace)
     file.write_text("def f(x):\n    return abs(x) + 3.5\n")
     assert rewrite(namespace["f"], PlainHooks()) is None
+
+
+def test_a_long_chain_of_guards_is_rewritten() -> None:
+    guards = "".join(f"    if n == {k}:\n        return {k} * m\n" for k in range(60))
+    function = defined(f"def generated(n, m):\n{guards}    return n, m\n", "<generated guards>")
+    rewritten = rewrite(function, PlainHooks())
+    assert rewritten is not None
+    for n in (0, 30, 59, 60):
+        assert rewritten(n, 2) == function(n, 2)
 
 
 def test_inner_functions_are_rewritten_with_the_outer_one() -> None:

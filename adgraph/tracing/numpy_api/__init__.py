@@ -1,7 +1,10 @@
 """What NumPy's functions record, grouped by subject. Importing the package fills the table."""
 
 from adgraph.tracing.numpy_api import (
+    assembly,
+    contraction,
     creation,
+    diagonal,
     elementwise,
     indexing,
     linalg,
@@ -10,4 +13,15 @@ from adgraph.tracing.numpy_api import (
     table,
 )
 
-__all__ = ["creation", "elementwise", "indexing", "linalg", "reduction", "shape", "table"]
+__all__ = [
+    "assembly",
+    "contraction",
+    "creation",
+    "diagonal",
+    "elementwise",
+    "indexing",
+    "linalg",
+    "reduction",
+    "shape",
+    "table",
+]

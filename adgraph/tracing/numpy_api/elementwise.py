@@ -18,6 +18,7 @@ from adgraph.ir.op import Op
 from adgraph.ops import elementwise as ops
 from adgraph.ops import special as special_ops
 from adgraph.ops.kinds import broadcast_shape, resolve_dtypes
+from adgraph.tracing.numpy_api.creation import constructs
 from adgraph.tracing.numpy_api.table import implements, method
 from adgraph.tracing.tracer import (
     Tracer,
@@ -28,10 +29,9 @@ from adgraph.tracing.tracer import (
     read,
     result_dtype,
     tracer,
-    weak_type,
 )
 
-# --- ufuncs -----------------------------------------------------------------------------------------
+# --- ufuncs ---------------------------------------------------------------------------------------
 
 
 def record(ufunc: np.ufunc, op: Op, *operands: Any) -> Any:
@@ -62,12 +62,11 @@ BOOL_LOOPS = {
     np.fmax: (ops.fmax, ops.logical_or),
     np.fmin: (ops.fmin, ops.logical_and),
     np.invert: (ops.invert, ops.logical_not),
-    np.absolute: (ops.absolute, ops.positive),
 }
 
 
 def _is_bool(x: Any) -> bool:
-    return promotion(x) == np.dtype(bool)
+    return bool(promotion(x) == np.dtype(bool))
 
 
 def _logical_for_bools(ufunc: np.ufunc, op: Op, logical: Op, *operands: Any) -> Any:
@@ -85,13 +84,24 @@ def _same_for_integers(ufunc: np.ufunc, op: Op, x: Any) -> Any:
     return _fresh(x) if whole else record(ufunc, op, x)
 
 
-def _fresh(x: Tracer) -> Tracer:
+def _fresh(x: Any) -> Tracer:
     """Return a new array with the same elements, so that writing to one spares the other."""
     return tracer(read(x))
 
 
 for _ufunc, _op in ((np.floor, ops.floor), (np.ceil, ops.ceil), (np.trunc, ops.trunc)):
     implements(_ufunc)(functools.partial(_same_for_integers, _ufunc, _op))
+
+
+@implements(np.absolute)
+def absolute(x: Any) -> Any:
+    return _fresh(as_tracer(x)) if _is_bool(x) else record(np.absolute, ops.absolute, x)
+
+
+@implements(np.signbit)
+def signbit(x: Any) -> Any:
+    """NumPy looks at the sign of integers after converting them to floats, of 16 bits if it can."""
+    return np.less(x, 0) if x.dtype.kind in "biu" else record(np.signbit, ops.signbit, x)
 
 
 @implements(np.power)
@@ -126,11 +136,11 @@ def divmod(x: Any, y: Any) -> tuple[Any, Any]:
 @implements(np.modf)
 def modf(x: Any) -> tuple[Any, Any]:
     x = as_tracer(x, resolve_dtypes(np.modf, "modf", (promotion(x),))[0])
-    whole = np.trunc(x)  # type: ignore[call-overload]
-    return np.where(np.isinf(x), 0.0, x - whole), whole  # type: ignore[call-overload]
+    whole = np.trunc(x)
+    return np.where(np.isinf(x), 0.0, x - whole), whole
 
 
-# --- selection --------------------------------------------------------------------------------------
+# --- selection ------------------------------------------------------------------------------------
 
 
 @implements(np.where)
@@ -150,23 +160,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return emit(ops.where, operands, {})
     shape = broadcast_shape("where", tuple(t.type for t in operands))
     chosen = operands[1] if known.all() else operands[2]
-    return _fresh(np.broadcast_to(chosen, shape))  # type: ignore[call-overload]
-
-
-@implements(np.select)
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    if len(condlist) != len(choicelist) or not condlist:
-        raise ShapeError(
-            message(
-                f"np.select got {len(condlist)} conditions and {len(choicelist)} choices",
-                "there must be one choice for each condition, and at least one",
-            )
-        )
-    dtype = result_dtype(*choicelist, default)
-    result: Any = as_tracer(default, dtype)
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        result = np.where(condition, as_tracer(choice, dtype), result)
-    return result
+    return _fresh(np.broadcast_to(chosen, shape))
 
 
 @implements(np.clip)
@@ -202,15 +196,15 @@ def nan_to_num(
     limits = np.finfo(x.dtype)
     upper = float(limits.max) if posinf is None else posinf
     lower = float(limits.min) if neginf is None else neginf
-    result: Any = np.where(np.isnan(x), nan, x)  # type: ignore[call-overload]
+    result: Any = np.where(np.isnan(x), nan, x)
     result = np.where(x == math.inf, upper, result)
     result = np.where(x == -math.inf, lower, result)
     if not copy and isinstance(x, Tracer) and x.shape:
-        x[...] = result  # type: ignore[index]
+        x[...] = result
     return result
 
 
-# --- rounding, parts, dtypes ------------------------------------------------------------------------
+# --- rounding, parts, dtypes ----------------------------------------------------------------------
 
 
 @implements(np.round, np.around)
@@ -222,7 +216,7 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     if x.dtype.kind in "iu" and decimals >= 0:
         return _fresh(x)
     if decimals == 0:
-        return np.rint(x)  # type: ignore[call-overload]
+        return np.rint(x)
     if x.dtype.kind in "iu":
         return as_tracer(round(as_tracer(x, np.float64), decimals), x.dtype)
     scale = float(10 ** abs(decimals))
@@ -252,11 +246,11 @@ def imag(val: Any) -> Any:
 @implements(np.angle)
 def angle(z: Any, deg: bool = False) -> Any:
     x = as_tracer(_only_real(z, "np.angle"), np.result_type(z.dtype, np.float32))
-    return np.where(x < 0, 180.0 if deg else math.pi, np.where(np.isnan(x), x, 0.0))  # type: ignore[call-overload]
+    return np.where(x < 0, 180.0 if deg else math.pi, np.where(np.isnan(x), x, 0.0))
 
 
-def _only_real(x: Any, name: str) -> Tracer:
-    x = as_tracer(x)
+def _only_real(value: Any, name: str) -> Tracer:
+    x = as_tracer(value)
     if x.dtype.kind == "c":
         raise DtypeError(
             message(
@@ -270,7 +264,7 @@ def _only_real(x: Any, name: str) -> Tracer:
 
 @method("conj", "conjugate")
 def conjugate(a: Tracer) -> Any:
-    return np.conjugate(a)  # type: ignore[call-overload]
+    return np.conjugate(a)
 
 
 @method("astype")
@@ -283,7 +277,7 @@ def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = N
     return _fresh(as_tracer(x, np.dtype(dtype)))
 
 
-# --- functions made of several ops ------------------------------------------------------------------
+# --- functions made of several ops ----------------------------------------------------------------
 
 
 @implements(np.sinc)
@@ -342,5 +336,15 @@ def _of_integer_order(name: str, op: Op, order: Any, x: Any) -> Any:
     return emit(op, (as_tracer(known.astype(np.int64)), as_tracer(x, dtype)), {})
 
 
-for _ufunc, _op in ((special.jv, special_ops.jv), (special.iv, special_ops.iv)):
+BESSEL = {special.jv: special_ops.jv, special.iv: special_ops.iv, special.ive: special_ops.ive}
+for _ufunc, _op in BESSEL.items():
     implements(_ufunc)(functools.partial(_of_integer_order, _ufunc.__name__, _op))
+
+
+@constructs(special.polygamma)
+def polygamma(n: Any, x: Any) -> Any:
+    """A Python function of SciPy, which would convert a traced array; its result is float64."""
+    if not isinstance(n, Tracer) and not isinstance(x, Tracer):
+        return special.polygamma(n, x)
+    wide = as_tracer(x, np.float64)
+    return _of_integer_order("polygamma", special_ops.polygamma, n, wide)

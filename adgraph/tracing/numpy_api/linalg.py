@@ -1,16 +1,37 @@
-"""Products of matrices and numpy.linalg."""
+"""numpy.linalg and the products of matrices; einsum and its relatives are in `contraction`.
+
+Integers become float64, as in NumPy; stacks of matrices broadcast over their leading axes.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError, message
+from adgraph.errors import MatrixError, ShapeError, message
+from adgraph.ir.op import type_of
 from adgraph.ops import linalg as ops
-from adgraph.tracing.numpy_api.shape import reshape
-from adgraph.tracing.numpy_api.table import implements
-from adgraph.tracing.tracer import as_tracer, result_dtype
+from adgraph.ops.reduction import root
+from adgraph.ops.reduction import unit as unit_shape
+from adgraph.tracing.numpy_api import reduction
+from adgraph.tracing.numpy_api.shape import (
+    broadcast_to,
+    matrix_transpose,
+    normal_axes,
+    normal_axis,
+    ravel,
+    reshape,
+    transpose,
+)
+from adgraph.tracing.numpy_api.table import implements, method, refuse, store
+from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
+
+SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
+
+
+# --- products ---------------------------------------------------------------------------------------
 
 
 @implements(np.matmul)
@@ -21,7 +42,7 @@ def matmul(x1: Any, x2: Any, /) -> Any:
         raise ShapeError(message("matmul: operands must have at least one axis", "", "use *"))
     left = reshape(a, (1, *a.shape)) if a.ndim == 1 else a
     right = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
-    product = ops.matmul(left, right)
+    product = matrix_product(left, right)
     shape = product.shape
     if b.ndim == 1:
         shape = shape[:-1]
@@ -30,11 +51,337 @@ def matmul(x1: Any, x2: Any, /) -> Any:
     return reshape(product, shape)
 
 
+def matrix_product(a: Tracer, b: Tracer) -> Any:
+    """Multiply stacks of matrices of one dtype; BLAS has none for integers and bools."""
+    if a.dtype.kind in "fc":
+        return ops.matmul(a, b)
+    (infer,) = ops.matmul.result_types((a.type, b.type), {})
+    left = reshape(a, (*a.shape, 1))
+    right = reshape(b, (*b.shape[:-2], 1, *b.shape[-2:]))
+    if a.dtype.kind == "b":
+        return reduction.any(np.logical_and(left, right), -2)  # type: ignore[call-overload]
+    return as_tracer(reduction.sum(left * right, -2), infer.dtype)
+
+
+@implements(np.linalg.matmul)
+def linalg_matmul(x1: Any, x2: Any, /) -> Any:
+    return matmul(x1, x2)
+
+
 @implements(np.dot)
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     x, y = as_tracer(a), as_tracer(b)
     if not x.shape or not y.shape:
-        return x * y
+        return store(x * y, out, "np.dot")
     if x.ndim <= 2 and y.ndim <= 2:
-        return matmul(x, y)
-    return np.tensordot(x, y, axes=(-1, max(y.ndim - 2, 0)))  # type: ignore[call-overload]
+        return store(matmul(x, y), out, "np.dot")
+    result = np.tensordot(x, y, axes=(x.ndim - 1, max(y.ndim - 2, 0)))  # type: ignore[call-overload]
+    return store(result, out, "np.dot")
+
+
+@method("dot")
+def dot_method(a: Tracer, b: Any, out: Any = None) -> Any:
+    return dot(a, b, out)
+
+
+def _conjugate(x: Tracer) -> Any:
+    return np.conjugate(x) if x.dtype.kind == "c" else x  # type: ignore[call-overload]
+
+
+@implements(np.vdot)
+def vdot(a: Any, b: Any, /) -> Any:
+    x, y = ravel(a), ravel(b)
+    _check_length("np.vdot", x, y)
+    return matmul(_conjugate(x), y)
+
+
+def _check_length(name: str, x: Tracer, y: Tracer) -> None:
+    if x.shape[-1:] != y.shape[-1:]:
+        raise ShapeError(
+            message(f"{name}: the last axes of shapes {x.shape} and {y.shape} differ in extent")
+        )
+
+
+@implements(np.vecdot, np.linalg.vecdot)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    a, b = as_tracer(x1), as_tracer(x2)
+    last = [np.moveaxis(x, axis, -1) for x in (a, b)]
+    _check_length("np.vecdot", *last)
+    return reduction.sum(_conjugate(last[0]) * last[1], -1)
+
+
+@implements(np.matvec)
+def matvec(x1: Any, x2: Any, /) -> Any:
+    return reshape_last(matmul(x1, np.expand_dims(x2, -1)))
+
+
+@implements(np.vecmat)
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    row = np.expand_dims(_conjugate(as_tracer(x1)), -2)
+    product = matmul(row, x2)
+    return reshape(product, (*product.shape[:-2], product.shape[-1]))
+
+
+def reshape_last(x: Tracer) -> Any:
+    """Remove the last axis, whose extent is one."""
+    return reshape(x, x.shape[:-1])
+
+
+@implements(np.inner)
+def inner(a: Any, b: Any, /) -> Any:
+    x, y = as_tracer(a), as_tracer(b)
+    if not x.shape or not y.shape:
+        return x * y
+    _check_length("np.inner", x, y)
+    return np.tensordot(x, y, axes=(-1, -1))  # type: ignore[call-overload]
+
+
+@implements(np.outer)
+def outer(a: Any, b: Any, out: Any = None) -> Any:
+    x, y = ravel(a), ravel(b)
+    return store(reshape(x, (x.size, 1)) * y, out, "np.outer")
+
+
+@implements(np.linalg.outer)
+def linalg_outer(x1: Any, x2: Any, /) -> Any:
+    if type_of(x1).ndim != 1 or type_of(x2).ndim != 1:
+        raise ShapeError(message("np.linalg.outer takes two arrays of one axis", "", "np.outer"))
+    return outer(x1, x2)
+
+
+@implements(np.kron)
+def kron(a: Any, b: Any) -> Any:
+    x, y = as_tracer(a), as_tracer(b)
+    rank = max(x.ndim, y.ndim)
+    left = (1,) * (rank - x.ndim) + x.shape
+    right = (1,) * (rank - y.ndim) + y.shape
+    spread_x = reshape(x, tuple(n for m in left for n in (m, 1)))
+    spread_y = reshape(y, tuple(n for m in right for n in (1, m)))
+    return reshape(spread_x * spread_y, tuple(m * n for m, n in zip(left, right, strict=True)))
+
+
+@implements(np.cross)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = np.moveaxis(as_tracer(a), axisa, -1), np.moveaxis(as_tracer(b), axisb, -1)
+    if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
+        raise ShapeError(
+            message(
+                f"np.cross of vectors with {x.shape[-1]} and {y.shape[-1]} components",
+                "a cross product is of vectors with two or three components",
+            )
+        )
+    first, second = _components(x), _components(y)
+    if x.shape[-1] == y.shape[-1] == 2:
+        return first[0] * second[1] - first[1] * second[0]
+    turns = ((1, 2), (2, 0), (0, 1))
+    parts = [_minor(first, second, i, j) for i, j in turns]
+    return np.moveaxis(np.stack(np.broadcast_arrays(*parts), axis=-1), -1, axisc)
+
+
+@implements(np.linalg.cross)
+def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    if type_of(x1).shape[axis] != 3 or type_of(x2).shape[axis] != 3:
+        raise ShapeError(message("np.linalg.cross takes vectors with three components"))
+    return cross(x1, x2, axis=axis)
+
+
+def _components(x: Tracer) -> list[Any]:
+    """Return the components of vectors; a third one that is missing is None."""
+    found = [x[..., i] for i in range(x.shape[-1])]
+    return found + [None] * (3 - len(found))
+
+
+def _minor(x: list[Any], y: list[Any], i: int, j: int) -> Any:
+    """Return x[i] y[j] - x[j] y[i]."""
+    plus = None if x[i] is None or y[j] is None else x[i] * y[j]
+    minus = None if x[j] is None or y[i] is None else x[j] * y[i]
+    if plus is None:
+        return -minus
+    return plus if minus is None else plus - minus
+
+
+# --- square matrices --------------------------------------------------------------------------------
+
+
+def _float_dtype(*arrays: Any) -> np.dtype[Any]:
+    """Return the dtype in which numpy.linalg computes."""
+    dtype = result_dtype(*(type_of(a).dtype for a in arrays))
+    return dtype if dtype.kind in "fc" else np.dtype(float)
+
+
+def _matrix(a: Any) -> Tracer:
+    x = as_tracer(a)
+    return as_tracer(x, _float_dtype(x))
+
+
+@implements(np.linalg.solve)
+def solve(a: Any, b: Any) -> Any:
+    """Solve by an LU factorization, which the derivative uses again.
+
+    As in NumPy 2, `b` is a vector only if it has one axis, else a stack of matrices.
+    """
+    dtype = _float_dtype(a, b)
+    matrix, right = as_tracer(a, dtype), as_tracer(b, dtype)
+    vector = right.ndim == 1
+    columns = reshape(right, (*right.shape, 1)) if vector else right
+    factors, pivots = ops.lu(matrix)
+    if columns.ndim < 2 or columns.shape[-2] != matrix.shape[-1]:
+        raise ShapeError(
+            message(
+                f"np.linalg.solve: a matrix of shape {matrix.shape} and a right-hand side of shape "
+                f"{right.shape} do not fit",
+                "the right-hand side needs as many rows as the matrix; one with more than one axis "
+                "is a stack of matrices",
+                "write np.linalg.solve(a, b[..., None])[..., 0] for a stack of vectors",
+            )
+        )
+    stack = np.broadcast_shapes(matrix.shape[:-2], columns.shape[:-2])
+    operands = (
+        broadcast_to(matrix, stack + matrix.shape[-2:]),
+        broadcast_to(factors, stack + factors.shape[-2:]),
+        broadcast_to(pivots, stack + pivots.shape[-1:]),
+        broadcast_to(columns, stack + columns.shape[-2:]),
+    )
+    x = ops.lu_solve(*operands, transposed=False)
+    return reshape(x, x.shape[:-1]) if vector else x
+
+
+@implements(np.linalg.inv)
+def inv(a: Any) -> Any:
+    return ops.inv(_matrix(a))
+
+
+@implements(np.linalg.det)
+def det(a: Any) -> Any:
+    return ops.det(_matrix(a))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Any) -> Any:
+    return SlogdetResult(*ops.slogdet(_matrix(a)))
+
+
+@implements(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    x = _matrix(a)
+    if not upper:
+        return ops.cholesky(x)
+    return matrix_transpose(ops.cholesky(matrix_transpose(x)))
+
+
+@implements(np.linalg.matrix_transpose)
+def linalg_matrix_transpose(x: Any, /) -> Any:
+    return matrix_transpose(x)
+
+
+@implements(np.linalg.matrix_power)
+def matrix_power(a: Any, n: Any) -> Any:
+    x = as_tracer(a)
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise MatrixError(message(f"np.linalg.matrix_power of an array of shape {x.shape}"))
+    power = n.__index__()
+    if power == 0:
+        identity = as_tracer(np.eye(x.shape[-1], dtype=x.dtype))
+        return broadcast_to(identity, x.shape)
+    return _power(inv(x) if power < 0 else x, abs(power))
+
+
+def _power(x: Tracer, n: int) -> Any:
+    """Multiply by repeated squaring."""
+    if n == 1:
+        return x
+    half = _power(x, n // 2)
+    square = matmul(half, half)
+    return matmul(square, x) if n % 2 else square
+
+
+@implements(np.linalg.multi_dot)
+def multi_dot(arrays: Any, *, out: Any = None) -> Any:
+    parts = [as_tracer(a) for a in arrays]
+    if len(parts) < 2:
+        raise ShapeError(message("np.linalg.multi_dot needs at least two arrays"))
+    labels = [chr(ord("a") + i) for i in range(len(parts) + 1)]
+    terms = [labels[i] + labels[i + 1] for i in range(len(parts))]
+    if parts[0].ndim == 1:
+        terms[0] = labels[1]
+    if parts[-1].ndim == 1:
+        terms[-1] = labels[-2]
+    ends = (labels[0] if parts[0].ndim > 1 else "") + (labels[-1] if parts[-1].ndim > 1 else "")
+    result = np.einsum(f"{','.join(terms)}->{ends}", *parts)
+    return store(result, out, "np.linalg.multi_dot")
+
+
+# --- norms ------------------------------------------------------------------------------------------
+
+
+@implements(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """The derivative of a 2-norm or Frobenius norm at zero is 0 by convention."""
+    a = _matrix(x)
+    if axis is None:
+        if ord is not None and a.ndim not in (1, 2):
+            raise ShapeError(
+                message(f"np.linalg.norm with ord={ord!r} of an array of shape {a.shape}")
+            )
+        axes = tuple(range(a.ndim))
+    else:
+        axes = tuple(normal_axis(i, a.ndim) for i in (axis if isinstance(axis, tuple) else (axis,)))
+    if ord is None or (len(axes) == 1 and ord == 2) or (len(axes) == 2 and ord in ("fro", "f")):
+        return root(reduction.sum(_squared_size(a), axes, keepdims=keepdims))
+    if len(axes) == 1:
+        return _vector_norm(a, ord, axes, keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(a, ord, axes, keepdims)
+    raise ShapeError(message(f"np.linalg.norm: axis={axis} names more than two axes"))
+
+
+def _squared_size(x: Tracer) -> Any:
+    return np.square(np.abs(x)) if x.dtype.kind == "c" else x * x
+
+
+def _vector_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if isinstance(order, str):
+        raise ShapeError(message(f"np.linalg.norm: ord={order!r} is no order of a vector norm"))
+    size = np.abs(x)  # type: ignore[call-overload]
+    if order == math.inf:
+        return reduction.max(size, axes, keepdims=keepdims)
+    if order == -math.inf:
+        return reduction.min(size, axes, keepdims=keepdims)
+    if order == 0:
+        return as_tracer(reduction.count_nonzero(x, axes, keepdims=keepdims), size.dtype)
+    if order == 1:
+        return reduction.sum(size, axes, keepdims=keepdims)
+    return np.power(reduction.sum(np.power(size, order), axes, keepdims=keepdims), 1.0 / order)
+
+
+def _matrix_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if order not in (1, -1, math.inf, -math.inf):
+        refuse("np.linalg.norm", ord=order)
+    rows, columns = axes
+    first, second = (rows, columns) if abs(order) == 1 else (columns, rows)
+    sums = reduction.sum(np.abs(x), first, keepdims=True)  # type: ignore[call-overload]
+    extremum = reduction.max if order > 0 else reduction.min
+    result = extremum(sums, second, keepdims=True)
+    return result if keepdims else np.squeeze(result, axis=axes)
+
+
+@implements(np.linalg.vector_norm)
+def vector_norm(
+    x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2
+) -> Any:
+    a = as_tracer(x)
+    axes = normal_axes(axis, a.ndim)
+    rest = [i for i in range(a.ndim) if i not in axes]
+    turned = transpose(a, (*rest, *axes))
+    flat = reshape(turned, (*(a.shape[i] for i in rest), math.prod(a.shape[i] for i in axes)))
+    result = norm(flat, ord, -1)
+    return reshape(result, unit_shape(a.shape, axes)) if keepdims else result
+
+
+@implements(np.linalg.matrix_norm)
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return norm(x, ord, (-2, -1), keepdims)

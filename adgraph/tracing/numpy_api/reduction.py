@@ -237,10 +237,7 @@ def _variance(
     if centre is None:
         centre = mean(wide, axis, None, None, True, where=where)
     deviation = wide - centre
-    if wide.dtype.kind == "c":
-        square = np.square(deviation.real) + np.square(np.imag(deviation))  # type: ignore[call-overload]
-    else:
-        square = deviation * deviation
+    square = np.square(np.abs(deviation)) if wide.dtype.kind == "c" else deviation * deviation
     total = sum(square, axis, None, None, keepdims, where=where)
     count = _number_of(x, axis, where, keepdims)
     if isinstance(count, Tracer):

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+
+from adgraph.analysis.liveness import buffer_bytes, last_uses, residuals, roots
+from adgraph.errors import Location
+from adgraph.ir.builder import Builder
+from adgraph.ir.graph import Origin
+from adgraph.ir.types import ArrayType, Slice
+from adgraph.ops import elementwise, reduction, shape
+
+MATRIX = ArrayType(np.dtype(float), (4, 4))
+TOP = (Slice(0, 2, 1), Slice(0, 4, 1))
+
+
+def test_a_chain_of_views_has_the_buffer_of_its_first_operand() -> None:
+    builder = Builder()
+    x = builder.input(MATRIX, "x")
+    (turned,) = builder.emit(shape.transpose, [x], {"axes": (1, 0)})
+    (top,) = builder.emit(shape.getitem, [turned], {"index": TOP})
+    (y,) = builder.emit(elementwise.square, [top], {})
+    (flat,) = builder.emit(shape.reshape, [y], {"shape": (8,)})
+    assert roots(builder.build([flat])) == {x: x, turned: x, top: x, y: y, flat: y}
+
+
+def test_a_view_is_a_use_when_it_is_read() -> None:
+    builder = Builder()
+    x = builder.input(MATRIX, "x")
+    (y,) = builder.emit(elementwise.square, [x], {})
+    (turned,) = builder.emit(shape.transpose, [y], {"axes": (1, 0)})
+    (unread,) = builder.emit(shape.reshape, [x], {"shape": (16,)})
+    (z,) = builder.emit(elementwise.square, [turned], {})
+    (w,) = builder.emit(elementwise.add, [z, z], {})
+    assert last_uses(builder.build([w])) == {x: 0, y: 3, z: 4, w: 5}
+    assert unread not in last_uses(builder.build([w]))
+
+
+def test_residuals_are_computed_by_the_primal_program_and_read_by_its_derivative() -> None:
+    builder = Builder()
+    line = Location("model.py", 3)
+    x = builder.input(MATRIX, "x")
+    (y,) = builder.emit(elementwise.square, [x], {}, Origin(line))
+    (z,) = builder.emit(elementwise.square, [y], {})
+    (total,) = builder.emit(reduction.reduce_sum, [z], {"axis": (0, 1)})
+    (turned,) = builder.emit(shape.transpose, [y], {"axes": (1, 0)}, Origin(order=1))
+    (ct,) = builder.emit(elementwise.multiply, [turned, x], {}, Origin(order=1))
+    (residual,) = residuals(builder.build([total, ct]))
+    assert residual.value is y
+    assert residual.nbytes == 128
+    assert residual.location == line
+    assert str(residual).startswith("f64[4,4] of square, 128 bytes, model.py:3")
+
+
+def test_buffers_take_whole_cache_lines() -> None:
+    sizes = [buffer_bytes(ArrayType(np.dtype("f4"), (n,))) for n in (0, 1, 16, 17)]
+    assert sizes == [0, 64, 64, 128]

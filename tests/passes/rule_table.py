@@ -1,0 +1,351 @@
+"""One case for every rule: a program on which it applies, and arguments with hard values.
+
+`tests/graphs/rules/*.txt` holds the text of each program before and after the rule alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from adgraph.ir.types import Slice
+from adgraph.ops.constant import convert, stop_gradient
+from adgraph.ops.elementwise import multiply_no_nan, power, where
+from adgraph.ops.reduction import reduce_sum
+from adgraph.ops.shape import broadcast, concatenate, getitem, place, reshape, transpose, update
+from adgraph.passes.rewrite import Rule, Table
+from adgraph.passes.simplify import CHAINS, LOCAL, RELEASE
+from adgraph.passes.stabilize import STABLE
+from adgraph.tracing.tracer import as_tracer, read, tracer
+
+HARD = np.array([0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-300])
+PLAIN = np.array([0.25, -0.5, 1.5, -2.25])
+OTHER = np.array([3.0, 0.0, -1.25, 0.75])
+MATRIX = np.arange(12.0).reshape(3, 4) / 7
+COUNTS = np.array([3, -2, 0, 7])
+
+TABLES = (LOCAL, CHAINS, STABLE, RELEASE)
+RULES: dict[str, Rule] = {rule.name: rule for table in TABLES for rule in table.rules}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program on which a rule applies."""
+
+    rule: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+
+    @property
+    def table(self) -> Table:
+        """The rule alone."""
+        return Table((RULES[self.rule],))
+
+
+def _constant(*numbers: float) -> Any:
+    return as_tracer(np.array(numbers))
+
+
+def _fresh(n: int) -> Any:
+    return np.broadcast_to(as_tracer(np.zeros(())), (n,))
+
+
+def _power(x: Any, exponent: float) -> Any:
+    return power(x, as_tracer(np.array(exponent, x.dtype)))
+
+
+def _interval(start: int, stop: int) -> tuple[Slice]:
+    return (Slice(start, stop - start, 1),)
+
+
+def _slice_twice(x: Any) -> Any:
+    rows = tracer(read(getitem(x, index=(Slice(1, 2, 1), Slice(3, 4, -1)))))
+    return getitem(rows, index=(1, Slice(1, 2, 1)))
+
+
+def _three_writes(x: Any) -> Any:
+    y = _fresh(3)
+    for i in range(3):
+        y = update(y, getitem(x, index=(i + 1,)), index=(i,))
+    return y
+
+
+def _four_elements(x: Any) -> Any:
+    y = np.reshape(_fresh(4), (2, 2))
+    for i in range(4):
+        y = update(y, getitem(x, index=(3 - i,)), index=(i % 2, i // 2))
+    return y
+
+
+def _columns(x: Any) -> Any:
+    y = np.zeros_like(np.reshape(x, (2, 2)))
+    for j in (1, 0):
+        y = update(y, getitem(x, index=_interval(j, j + 2)), index=(Slice(0, 2, 1), j))
+    return y
+
+
+def _overlapping(x: Any) -> Any:
+    y = update(x, getitem(x, index=(0,)), index=(3,))
+    y = update(y, getitem(x, index=_interval(0, 3)), index=_interval(1, 4))
+    return update(y, getitem(x, index=_interval(1, 3)), index=_interval(0, 2))
+
+
+def _placed(x: Any, index: Any, n: int = 5) -> Any:
+    return place(getitem(x, index=index), index=index, shape=(n,))
+
+
+def _sum_of_slices(x: Any) -> Any:
+    y = concatenate(x, getitem(x, index=_interval(0, 1)), axis=0)
+    total = _placed(y, (0,)) + _placed(y, _interval(2, 4))
+    return total + _placed(y, (1,)) + np.sin(y) + _placed(y, _interval(2, 4))
+
+
+def _softmax(x: Any) -> Any:
+    return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)
+
+
+CASES = (
+    # views
+    Case("uniform constant", lambda x: x + as_tracer(np.full(100, 2.5)), (np.ones(100),)),
+    Case(
+        "view of literal",
+        lambda x: x + reshape(broadcast(_constant(0.5), shape=(100,)), shape=(10, 10)),
+        (np.ones((10, 10)),),
+    ),
+    Case("reshape to same", lambda x: reshape(x, shape=(4,)), (HARD[:4],)),
+    Case("reshape to same", lambda x: broadcast(x, shape=(4,)), (HARD[:4],)),
+    Case("reshape twice", lambda x: reshape(reshape(x, shape=(2, 6)), shape=(4, 3)), (MATRIX,)),
+    Case(
+        "reshape of broadcast",
+        lambda x: reshape(broadcast(x, shape=(3, 1, 4)), shape=(1, 3, 4)),
+        (MATRIX[:, None, :1],),
+    ),
+    Case("transpose to same", lambda x: transpose(x, axes=(0, 1)), (MATRIX,)),
+    Case(
+        "transpose twice",
+        lambda x: transpose(transpose(x, axes=(1, 2, 0)), axes=(0, 2, 1)),
+        (MATRIX.reshape(3, 2, 2),),
+    ),
+    Case("transpose of unit axes", lambda x: transpose(x, axes=(1, 0, 2)), (MATRIX[:, None],)),
+    Case(
+        "transpose of broadcast",
+        lambda x: transpose(broadcast(x, shape=(3, 4)), axes=(1, 0)),
+        (MATRIX[:, :1],),
+    ),
+    Case(
+        "broadcast twice",
+        lambda x: broadcast(broadcast(x, shape=(3, 1)), shape=(3, 4)),
+        (MATRIX[:1, :1],),
+    ),
+    Case(
+        "reshape of slice",
+        lambda x: reshape(getitem(x, index=(1, Slice(1, 2, 1))), shape=(1, 2)),
+        (MATRIX,),
+    ),
+    Case(
+        "reshape of slice",
+        lambda x: reshape(getitem(x, index=(Slice(1, 1, 1), Slice(1, 2, 1))), shape=(2,)),
+        (MATRIX,),
+    ),
+    Case("slice of everything", lambda x: getitem(x, index=(0, Slice(0, 4, 1))), (MATRIX[:1],)),
+    Case("slice twice", _slice_twice, (MATRIX,)),
+    Case(
+        "slice of broadcast",
+        lambda x: getitem(broadcast(x, shape=(3, 4)), index=(1, Slice(1, 3, 1))),
+        (MATRIX[:1],),
+    ),
+    Case("sum over nothing", lambda x: reduce_sum(x, axis=(0,)), (MATRIX[:1],)),
+    Case("sum over nothing", lambda x: reduce_sum(x, axis=()), (MATRIX,)),
+    Case("sum twice", lambda x: reduce_sum(reduce_sum(x, axis=(0,)), axis=(1,)), (MATRIX[None],)),
+    Case("sum of negative", lambda x: reduce_sum(-x, axis=(1,)), (MATRIX,)),
+    Case(
+        "sum of broadcast",
+        lambda x: reduce_sum(broadcast(x, shape=(3, 4)), axis=(0, 1)),
+        (MATRIX[:1],),
+    ),
+    Case(
+        "sum of reshape",
+        lambda x: reduce_sum(reshape(x, shape=(3, 1, 4)), axis=(1, 2)),
+        (MATRIX,),
+    ),
+    Case(
+        "sum of transpose",
+        lambda x: reduce_sum(transpose(x, axes=(2, 0, 1)), axis=(1,)),
+        (MATRIX.reshape(3, 2, 2),),
+    ),
+    Case(
+        "sum of place",
+        lambda x: reduce_sum(place(x, index=(Slice(0, 4, 1), 1), shape=(4, 3)), axis=(1,)),
+        (HARD[:4],),
+    ),
+    # movement
+    Case("slice of update", lambda x, v: update(x, v, index=(2,))[:2], (HARD, 3.0)),
+    Case(
+        "slice of update",
+        lambda x, v: getitem(update(x, v, index=(Slice(1, 3, 2),)), index=(3,)),
+        (HARD, OTHER[:3]),
+    ),
+    Case(
+        "slice of place",
+        lambda x: getitem(place(x, index=_interval(1, 5), shape=(9,)), index=_interval(2, 4)),
+        (HARD[:4],),
+    ),
+    Case(
+        "slice of place",
+        lambda x: getitem(place(x, index=(Slice(0, 4, 2),), shape=(9,)), index=(3,)),
+        (HARD[:4],),
+    ),
+    Case(
+        "slice of concatenate",
+        lambda x, y: getitem(concatenate(x, y, axis=0), index=_interval(9, 11)),
+        (HARD, OTHER),
+    ),
+    Case("update everything", lambda x, v: update(x, v, index=_interval(0, 4)), (HARD[:4], OTHER)),
+    Case(
+        "update again",
+        lambda x, y: update(update(x, y[0], index=(1,)), y, index=_interval(0, 4)),
+        (HARD, OTHER),
+    ),
+    Case("update by itself", lambda x: update(x, x[2], index=(2,)), (HARD,)),
+    Case("update of zeros", lambda v: update(_fresh(3), v, index=_interval(0, 2)), (HARD[:2],)),
+    Case("place everything", lambda x: place(x, index=(0,), shape=(1,)), (1.5,)),
+    Case(
+        "place twice",
+        lambda x: place(place(x, index=(1,), shape=(3,)), index=(Slice(6, 3, -2),), shape=(8,)),
+        (1.5,),
+    ),
+    Case(
+        "place of zeros",
+        lambda x: x + place(_fresh(2), index=_interval(1, 3), shape=(4,)),
+        (HARD[:4],),
+    ),
+    Case("updates", _three_writes, (HARD,)),
+    Case("updates", _four_elements, (PLAIN,)),
+    Case("updates", _columns, (PLAIN,)),
+    Case("updates", _overlapping, (PLAIN,)),
+    Case("sum of places", _sum_of_slices, (PLAIN,)),
+    Case("concatenate empty", lambda x: concatenate(x, x[:0], axis=0), (HARD,)),
+    Case("concatenate one", lambda x: concatenate(x, axis=0), (HARD,)),
+    Case(
+        "concatenate literals",
+        lambda x: x + concatenate(_fresh(2), _fresh(1), axis=0),
+        (HARD[:3],),
+    ),
+    Case(
+        "concatenate concatenated",
+        lambda x, y: concatenate(x, concatenate(y, x, axis=0), axis=0),
+        (HARD, OTHER),
+    ),
+    Case("concatenate slices", lambda x: concatenate(x[:3], x[3:5], x[5:], axis=0), (HARD,)),
+    # algebra
+    Case("strip broadcasts", lambda x: x * np.broadcast_to(_constant(2.0), (8,)), (HARD,)),
+    Case("strip broadcasts", lambda x: np.sin(np.broadcast_to(x, (3, 4))), (MATRIX[:1],)),
+    Case("strip broadcasts", lambda x, y: x + reshape(y, shape=(1, 4)), (MATRIX, OTHER)),
+    Case("x + 0", lambda x: x + 0.0, (HARD,)),
+    Case("x + 0", lambda x: _constant(0.0, 0.0) + x, (np.array(1.5),)),
+    Case("x - 0", lambda x: x - 0.0, (HARD,)),
+    Case("0 - x", lambda x: 0.0 - x, (HARD,)),
+    Case("x + -y", lambda x, y: x + (-y), (HARD[:4], OTHER)),
+    Case("x + -y", lambda x, y: (-y) + x, (HARD[:4], OTHER)),
+    Case("x - -y", lambda x, y: x - (-y), (HARD[4:], OTHER)),
+    Case("-(-x)", lambda x: -np.negative(x), (HARD,)),
+    Case("-(x - y)", lambda x, y: -(x - y), (HARD[:4], OTHER)),
+    Case("x * 1", lambda x: x * 1.0, (HARD,)),
+    Case("x * 1", lambda x: 1 * x, (COUNTS,)),
+    Case("x / 1", lambda x: x / 1.0, (HARD,)),
+    Case("x * -1", lambda x: x * -1.0, (HARD,)),
+    Case("-x * y", lambda x, y: (-x) * y, (HARD[:4], OTHER)),
+    Case("-x * y", lambda x: 3.0 * (-x), (HARD,)),
+    Case("-x * y", lambda x: 3.0 / (-x), (HARD,)),
+    Case("-(c * x)", lambda x: -(3.0 * x), (HARD,)),
+    Case("x * x", lambda x: x * x, (HARD,)),
+    Case("x * x", lambda x: x * x, (COUNTS,)),
+    Case("x / power of two", lambda x: x / 8.0, (HARD,)),
+    Case("c * (d * x)", lambda x: 0.5 * (2.0 * x), (HARD,)),
+    Case("c * x * (d * y)", lambda x, y: (0.5 * x) * (y * 2.0), (HARD[4:], OTHER)),
+    Case(
+        "product guarded for nothing",
+        lambda x: multiply_no_nan(x, np.broadcast_to(_constant(2.0), (8,))),
+        (HARD,),
+    ),
+    Case(
+        "product guarded for nothing",
+        lambda x: multiply_no_nan(np.broadcast_to(_constant(0.0), (8,)), x),
+        (HARD,),
+    ),
+    Case("literal power", lambda x: _power(x, 0.0), (HARD,)),
+    Case("literal power", lambda x: _power(x, 1.0), (HARD,)),
+    Case("literal power", lambda x: _power(x, 2.0), (HARD,)),
+    Case("literal power", lambda x: _power(x, 2), (COUNTS,)),
+    Case("literal power", lambda x: _power(x, 3), (HARD,)),
+    Case("literal power", lambda x: _power(x, 4), (HARD,)),
+    Case("literal power", lambda x: _power(x, -1.0), (HARD,)),
+    Case("literal power", lambda x: _power(x, -2.0), (PLAIN,)),
+    Case("literal power", lambda x: _power(x, 0.5), (PLAIN,)),
+    Case("sqrt of square", lambda x: np.sqrt(np.square(x)), (HARD[:7],)),
+    Case("even of sign", lambda x: np.square(-x), (HARD,)),
+    Case("even of sign", lambda x: np.absolute(np.absolute(x)), (HARD,)),
+    Case("absolute of square", lambda x: np.absolute(np.square(x)), (HARD,)),
+    Case("+x", lambda x: +x, (HARD,)),
+    Case("extremum of same", lambda x: np.maximum(x, x), (HARD,)),
+    Case("where of same", lambda c, x: np.where(c, x, x), (HARD > 0, HARD)),
+    Case(
+        "where of known",
+        lambda x: where(np.broadcast_to(as_tracer(np.array(False)), (8,)), -x, x),
+        (HARD,),
+    ),
+    Case(
+        "where of not",
+        lambda c, x: np.where(np.logical_not(c), x, 0.0),
+        (HARD > 0, HARD),
+    ),
+    Case(
+        "where in where",
+        lambda c, x: np.where(c, np.where(c, x, 2.0), 0.0),
+        (HARD > 0, HARD),
+    ),
+    Case("convert to same", lambda x: convert(x, dtype=np.dtype(float)), (HARD,)),
+    Case("convert twice", lambda x: x.astype("f8").astype("f4"), (HARD.astype("f4"),)),
+    Case("convert twice", lambda x: x.astype("i8").astype("f4"), (COUNTS.astype("i2"),)),
+    # stabilize
+    Case("log of sum of exp", lambda x: np.log(np.sum(np.exp(x), axis=1)), (MATRIX,)),
+    Case(
+        "log of sum of exp",
+        lambda x: np.log(np.sum(np.exp(x), axis=0, keepdims=True)),
+        (MATRIX,),
+    ),
+    Case(
+        "log of scaled sum of exp",
+        lambda x: np.log(np.sum(np.exp(x), axis=1) / 4.0),
+        (MATRIX,),
+    ),
+    Case(
+        "log of scaled sum of exp",
+        lambda x: np.log(0.3 * np.sum(np.exp(x), axis=0)),
+        (MATRIX,),
+    ),
+    Case("log of exponentials", lambda x, y: np.log(np.exp(x) + 2.0 * np.exp(y)), (PLAIN, OTHER)),
+    Case("log of logistic", lambda x: np.log(expit(x)), (PLAIN,)),
+    Case("log(exp(x) / y)", lambda x, y: np.log(np.exp(x) / y), (PLAIN, np.square(OTHER))),
+    Case("log(exp(x))", lambda x: np.log(np.exp(x)), (PLAIN,)),
+    Case("log(cosh(x))", lambda x: np.log(np.cosh(x)), (PLAIN,)),
+    Case("log(1 + x)", lambda x: np.log(1.0 + x), (np.square(PLAIN),)),
+    Case("log(1 + x)", lambda x: np.log(x + 1.0), (np.square(PLAIN),)),
+    Case("log(1 + x)", lambda x: np.log(1.0 - x), (np.square(PLAIN) / 8,)),
+    Case("log1p(exp(x))", lambda x: np.log1p(np.exp(x)), (PLAIN,)),
+    Case("log1p(-logistic)", lambda x: np.log1p(-expit(x)), (PLAIN,)),
+    Case("softmax", _softmax, (MATRIX,)),
+    Case("logistic", lambda x: 1.0 / (1.0 + np.exp(-x)), (PLAIN,)),
+    Case("logistic", lambda x: np.exp(x) / (np.exp(x) + 1.0), (PLAIN,)),
+    Case("logistic reciprocal", lambda x: np.reciprocal(1.0 + np.exp(x)), (PLAIN,)),
+    Case("1 - logistic", lambda x: 1.0 - expit(x), (PLAIN,)),
+    Case("exp(x) - 1", lambda x: np.exp(x) - 1.0, (PLAIN,)),
+    Case("exp(x) - 1", lambda x: 1.0 - np.exp(x), (PLAIN,)),
+    Case("exp(x) - 1", lambda x: np.exp(x) + -1.0, (PLAIN,)),
+    # what only derivatives see
+    Case("stop_gradient", lambda x: stop_gradient(x) + x, (HARD,)),
+)

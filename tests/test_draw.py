@@ -1,0 +1,272 @@
+"""Pictures of graphs: true to the graph, readable when large, and nothing left behind."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import graphviz
+import graphviz.backend.dot_command
+import numpy as np
+import pytest
+
+from adgraph import checkpoint, dot, trace
+from adgraph.draw import LOOKS, MOST_RUNS, draw, draw_timeline
+from adgraph.errors import AdgraphError
+from adgraph.grouping import Box, group, kernel_body
+from adgraph.ir.graph import Graph
+from adgraph.ir.op import Kind
+from adgraph.schedule.schedule import Schedule
+from adgraph.timeline import show_bytes, timeline_points
+
+X = np.linspace(0.1, 1.0, 7)
+GREEN = LOOKS["residual"].line
+
+
+@trace
+def energy(x: Any, k: Any) -> Any:
+    r = x[1:] - x[:-1]
+    return 0.5 * np.sum(k * np.exp(r))
+
+
+@trace
+def chain(x: Any) -> Any:
+    for _ in range(60):
+        u = np.sin(x) + 0.1
+        v = np.exp(-u) * x[::-1]
+        x = v / (1.0 + v * v)
+    return np.sum(x)
+
+
+def gradient() -> Graph:
+    return energy.grad.graph(X, 2.0)
+
+
+def boxes(source: str) -> list[str]:
+    """The names of the drawn nodes."""
+    return re.findall(r"^\s*(\w+) \[", source, re.MULTILINE)
+
+
+def edges(source: str) -> list[tuple[str, str, str]]:
+    """The edges: start, end, attributes."""
+    return re.findall(r"^\s*(\w+) -> (\w+) \[(.*)\]", source, re.MULTILINE)
+
+
+def test_every_node_input_and_output_is_drawn() -> None:
+    graph = energy.graph(X, 2.0)
+    source = draw(graph).source
+    for node in graph.nodes:
+        assert node.op.name in source or node.op.kind is Kind.CONSTANT
+    assert source.count("shape=ellipse") == len(graph.inputs) + len(graph.outputs)
+
+
+def test_a_graph_draws_itself_as_a_graphviz_object() -> None:
+    picture = draw(gradient())
+    assert isinstance(picture, graphviz.Digraph)
+    assert picture._repr_svg_().startswith("<?xml")
+    assert set(picture._repr_mimebundle_()) == {"image/svg+xml"}
+
+
+def test_hovering_shows_the_line_and_its_text() -> None:
+    svg = draw(gradient()).svg()
+    titles = [html.unescape(t) for t in re.findall(r'xlink:title="([^"]*)"', svg)]
+    assert any("test_draw.py:" in t and "r = x[1:] - x[:-1]" in t for t in titles)
+    assert any("kept for the backward program" in t for t in titles)
+
+
+def test_text_of_the_user_cannot_break_the_picture() -> None:
+    @trace
+    def odd(x: Any) -> Any:
+        return x * len('<b>"\\n&{|}')
+
+    assert "</svg>" in draw(odd.graph(X), title='<i> & "title"').svg()
+
+
+def test_residuals_are_the_edges_from_forward_to_backward() -> None:
+    source = draw(gradient()).source
+    looks = dict(re.findall(r'^\s*(n\d+) \[.*color="(#\w+)" fillcolor', source, re.MULTILINE))
+    forward, backward = LOOKS["forward"].line, LOOKS["backward"].line
+    crossing = [(a, b) for a, b, how in edges(source) if GREEN in how]
+    expected = [
+        (a, b) for a, b, _ in edges(source) if looks.get(a) == forward and looks.get(b) == backward
+    ]
+    assert crossing == expected != []
+
+
+def test_a_primal_program_has_no_backward_in_its_legend() -> None:
+    source = draw(energy.graph(X, 2.0)).source
+    assert LOOKS["forward"].words in source
+    assert LOOKS["backward"].words not in source
+    assert GREEN not in source
+
+
+def test_a_fused_kernel_is_a_frame_around_its_ops() -> None:
+    graph = energy.grad.kernels(X, 2.0)
+    source = draw(graph).source
+    bodies = [body for node in graph.nodes if (body := kernel_body(node)) is not None]
+    assert bodies
+    assert source.count("subgraph cluster_") == len(bodies)
+    every = [n for body in bodies for n in body.nodes]
+    every += [n for n in graph.nodes if kernel_body(n) is None]
+    drawn = [name for name in boxes(source) if re.fullmatch(r"n\d+", name)]
+    assert len(drawn) == sum(1 for n in every if n.op.kind is not Kind.CONSTANT)
+
+
+def test_kernels_that_share_a_body_are_drawn_apart() -> None:
+    graph = energy.kernels(X, 2.0)
+    node = next(n for n in graph.nodes if kernel_body(n) is not None)
+    outputs = tuple(type(v)(v.type) for v in node.outputs)
+    twin = type(node)(node.op, node.inputs, outputs, node.attrs, node.origin)
+    both = Graph(graph.inputs, (*graph.nodes, twin), (*graph.outputs, *outputs), "twins")
+    source = draw(both).source
+    into = [(start, end) for start, end, _ in edges(source) if end.startswith("out")]
+    assert len({start for start, _ in into}) == len(both.outputs)
+
+
+def test_a_checkpointed_part_has_a_dashed_frame() -> None:
+    @trace
+    def f(x: Any) -> Any:
+        return np.sum(checkpoint(np.tanh)(x) * x)
+
+    source = draw(f.grad.graph(X)).source
+    assert "dashed" in source
+    assert LOOKS["scope"].words in source
+
+
+def test_a_large_graph_is_drawn_by_lines_of_the_program() -> None:
+    graph = chain.grad.graph(X)
+    assert len(graph.nodes) > 500
+    source = draw(graph).source
+    assert len(boxes(source)) <= MOST_RUNS
+    assert "u = np.sin(x) + 0.1" in source
+    assert "test_draw.py:" in source
+    assert "</svg>" in draw(graph).svg()
+
+
+def test_no_edge_between_boxes_goes_back() -> None:
+    for graph in (chain.grad.graph(X), chain.grad.kernels(X)):
+        found = group(graph.nodes, MOST_RUNS)
+        box_of = {v: box for box in found for node in box.nodes for v in node.outputs}
+        waiting = {box: _sources(box, box_of) for box in found}
+        while waiting:
+            ready = [box for box, sources in waiting.items() if not sources & waiting.keys()]
+            assert ready
+            for box in ready:
+                del waiting[box]
+
+
+def _sources(box: Box, box_of: dict[Any, Box]) -> set[Box]:
+    return {box_of[v] for node in box.nodes for v in node.inputs if v in box_of} - {box}
+
+
+def test_collapse_can_be_chosen() -> None:
+    graph = gradient()
+    assert len(boxes(draw(graph, collapse=True).source)) < len(boxes(draw(graph).source))
+
+
+def test_an_empty_graph_and_a_constant_result_are_drawn() -> None:
+    @trace
+    def constants(x: Any) -> Any:
+        return x, 3.0, np.zeros(50)
+
+    assert "</svg>" in draw(Graph((), (), ())).svg()
+    for collapse in (False, True):
+        assert "</svg>" in draw(constants.graph(X), collapse=collapse).svg()
+
+
+@pytest.mark.parametrize("name", ["graph.svg", "graph.png", "graph.dot", "deep/er/graph.SVG"])
+def test_save_writes_the_file_and_nothing_else(name: str, in_empty_folder: Path) -> None:
+    assert draw(gradient()).save(name) == name
+    files = [str(p) for p in Path().rglob("*") if p.is_file()]
+    assert files == [name]
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "dot": b"digraph"}[name[-3:].lower()]
+    assert Path(name).read_bytes().startswith(start)
+
+
+def test_an_unknown_format_names_those_that_work(in_empty_folder: Path) -> None:
+    with pytest.raises(AdgraphError, match=r"instead: save as \.svg, \.png or \.dot"):
+        draw(gradient()).save("graph.xyz")
+    assert list(in_empty_folder.iterdir()) == []
+
+
+def test_without_any_dot_text_works_and_svg_says_what_to_install(
+    in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dot.shutil, "which", lambda name: None)
+    monkeypatch.setattr(dot, "_pure_candidates", list)
+    picture = draw(gradient())
+    assert picture.source.startswith("digraph")
+    picture.save("graph.dot")
+    with pytest.raises(AdgraphError, match="pip install graphviz-pure"):
+        picture.svg()
+
+
+def test_graphviz_pure_is_found_where_dot_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dot.shutil, "which", lambda name: None)
+    monkeypatch.setattr(graphviz.backend.dot_command, "DOT_BINARY", Path("dot"))
+    found = dot.point_graphviz_at_dot()
+    assert found.path.stem == "graphviz-pure"
+    assert found.path == graphviz.backend.dot_command.DOT_BINARY
+
+
+def test_a_system_dot_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "dot"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = dot.find_dot()
+    assert found is not None
+    assert found.path == program
+
+
+# --- the memory timeline --------------------------------------------------------------------------
+
+
+def test_a_timeline_shows_steps_peak_and_budget(in_empty_folder: Path) -> None:
+    points = [("a", 100, "forward"), ("b <&>", 2_000_000, "backward"), ("a", 50, "recompute")]
+    chart = draw_timeline(points, budget=2_500_000, title="gradient & co")
+    svg = chart._repr_svg_()
+    assert svg.count("<rect class='step'") == 3
+    assert "peak 2 MB in 3 steps" in svg
+    assert "budget 2.5 MB" in svg
+    assert "gradient &amp; co" in svg
+    assert "b &lt;&amp;&gt;" in svg
+    assert chart.save("memory.svg") == Path("memory.svg")
+    with pytest.raises(AdgraphError, match=r"ends in \.svg"):
+        chart.save("memory.png")
+
+
+def test_higher_bars_are_more_bytes() -> None:
+    points = [(str(i), size, "forward") for i, size in enumerate([10, 40, 20])]
+    heights = re.findall(r"class='step'.*? height='([\d.]+)'", draw_timeline(points).svg)
+    low, high, middle = map(float, heights)
+    assert high == pytest.approx(4 * low, rel=1e-3)
+    assert middle == pytest.approx(2 * low, rel=1e-3)
+
+
+def test_a_timeline_of_nothing_is_a_chart() -> None:
+    assert "</svg>" in draw_timeline([]).svg
+
+
+def test_unknown_kinds_of_steps_are_refused() -> None:
+    with pytest.raises(ValueError, match="forward"):
+        draw_timeline([("a", 1, "sideways")])
+
+
+def test_the_points_of_a_schedule_have_its_peak() -> None:
+    graph = energy.grad.kernels(X, 2.0)
+    sequence = [n for n in graph.nodes if n.op.kind not in (Kind.VIEW, Kind.CONSTANT)]
+    schedule = Schedule.of(graph, sequence)
+    points = timeline_points(schedule)
+    assert max(size for _, size, _ in points) == schedule.peak_bytes
+    assert len(points) == len(sequence)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (2.5e9, "2.5 GB"), (3e13, "30 TB")],
+)
+def test_bytes_are_worded_in_decimal_units(count: float, words: str) -> None:
+    assert show_bytes(count) == words
