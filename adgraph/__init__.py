@@ -26,12 +26,14 @@ from adgraph.api import (
     value_and_grad,
     vjp,
 )
+from adgraph.draw import draw
 from adgraph.version import __version__
 
 __all__ = [
     "Function",
     "__version__",
     "checkpoint",
+    "draw",
     "grad",
     "hessian",
     "hvp",

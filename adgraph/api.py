@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,11 @@ from adgraph.ir.op import type_of
 from adgraph.ir.types import ArrayType
 from adgraph.ops.constant import stop_gradient as stop_gradient_op
 from adgraph.passes.pipeline import CANONICAL, FINAL, run_pipeline
-from adgraph.runtime.dispatch import Dispatcher, Options, argument_names
+from adgraph.runtime.dispatch import Dispatcher, Options, argument_names, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
+from adgraph.schedule.budget import parse_bytes
+from adgraph.schedule.budget import parse_bytes
+from adgraph.timeline import Chart, draw_timeline, timeline_points
 from adgraph.tracing.hooks import rewritten
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, trace_function
 from adgraph.tracing.tracer import (
@@ -36,7 +39,7 @@ from adgraph.tracing.tracer import (
     tracer,
     tracing,
 )
-from adgraph.tracing.tree import Structure, flatten, register_leaf, unflatten
+from adgraph.tracing.tree import Structure, flatten, matched, register_leaf, unflatten
 from adgraph.tracing.tree import count as _leaf_count
 from adgraph.transforms.batch import batch
 from adgraph.transforms.jvp import jvp as jvp_graph
@@ -94,6 +97,16 @@ class Function:
     def source(self, *args: Any, **kwargs: Any) -> str:
         """Return the source of the kernels for these arguments."""
         return self._dispatch.entry(args, kwargs).compiled.program.source()
+
+    def timeline(self, *args: Any, **kwargs: Any) -> Chart:
+        """Return a chart of the bytes alive in the course of the program."""
+        entry = self._dispatch.entry(args, kwargs)
+        budget = self.options.memory_budget
+        return draw_timeline(
+            timeline_points(entry.compiled.program.schedule),
+            None if budget is None else parse_bytes(budget),
+            f"memory of {entry.trace.graph.name}",
+        )
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Return what the program for these arguments costs and how it was made."""
@@ -169,24 +182,32 @@ def trace(
     >>> power_sum(np.array([1.0, 2.0]), 3)
     np.float64(9.0)
     """
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
-    options = Options(_numbers(static_argnums), names, memory_budget)
     if function is None:
-        return lambda f: trace_with(f, options)
-    return trace_with(function, options)
-
-
-def trace_with(function: Callable[..., Any], options: Options) -> Function:
-    """Wrap a function with options."""
-    if not callable(function):
-        raise TracingError(
-            message(f"trace takes a function, found a {type(function).__name__}")
+        return functools.partial(
+            trace,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            memory_budget=memory_budget,
         )
-    return Function(function, options)
+    if not callable(function):
+        raise TracingError(message(f"trace takes a function, found a {type(function).__name__}"))
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    static = resolve_static(function, _numbers(static_argnums), names)
+    budget = None if memory_budget is None else parse_bytes(memory_budget)
+    return Function(function, Options(*static, budget))
 
 
 def _numbers(argnums: Argnums) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = argnums if isinstance(argnums, Sequence) else (argnums,)
+    for n in numbers:
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
+            raise TracingError(
+                message(
+                    f"{n!r} is no position of an argument",
+                    "arguments are named by an int, or a tuple of ints",
+                )
+            )
+    return tuple(map(int, numbers))
 
 
 def _as_function(f: Callable[..., Any]) -> Function:
@@ -200,14 +221,14 @@ def _as_function(f: Callable[..., Any]) -> Function:
 class _Subject:
     """A function traced on the arguments of a derivative, and those arguments as values.
 
-    `inputs` tells for every leaf of the arguments which input of the graph it is.
+    `args` are the positional arguments, the static ones marked; `inputs` tells for every leaf of
+    them, and of the keyword arguments behind, which input of the graph it is.
     """
 
     name: str
     trace: Trace
     graph: Graph
-    structure: Structure
-    leaves: tuple[Any, ...]
+    args: tuple[Any, ...]
     names: tuple[str, ...]
     inputs: dict[int, int]
     values: tuple[Value, ...]
@@ -235,13 +256,14 @@ class _Subject:
 def _subject(f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Subject:
     """Trace a function on tracers (and arrays) of the trace under way."""
     dispatch = f._dispatch
-    leaves, structure = flatten(dispatch.mark_static(args, kwargs))
+    marked = dispatch.mark_static(args, kwargs)
+    leaves, structure = flatten(marked)
     names = argument_names(dispatch.parameters, structure)
     described = [abstract(x, n) for x, n in zip(leaves, names, strict=True)]
-    traced = trace_function(
-        f._function, structure, described, [n for n, d in zip(names, described, strict=True) if isinstance(d, Abstract)], nested=True
-    )
     positions = [i for i, d in enumerate(described) if isinstance(d, Abstract)]
+    traced = trace_function(
+        f._function, structure, described, [names[i] for i in positions], nested=True
+    )
     values = tuple(read(as_tracer(leaves[i])) for i in positions)
     captured = tuple(map(current().capture, traced.captured))
     kept = len(traced.weak)
@@ -253,8 +275,7 @@ def _subject(f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Sub
         getattr(f._function, "__name__", "the function"),
         traced,
         graph,
-        structure,
-        tuple(leaves),
+        marked[0],
         names,
         {leaf: i for i, leaf in enumerate(positions)},
         values + captured,
@@ -276,8 +297,9 @@ class _Active:
         return trees[0] if self.single else trees
 
 
-def _active(subject: _Subject, argnums: Argnums, args: tuple[Any, ...]) -> _Active:
+def _active(subject: _Subject, argnums: Argnums) -> _Active:
     """Find the leaves of the arguments that `argnums` names."""
+    args = subject.args
     numbers = []
     for n in _numbers(argnums):
         if not -len(args) <= n < len(args):
@@ -320,15 +342,25 @@ def _emit(graph: Graph, inputs: Sequence[Value]) -> list[Value]:
     return list(inline(current(), graph, inputs))
 
 
-def _derivative(f: Function, name: str, function: Callable[..., Any]) -> Function:
-    """Wrap a derivative as a traced function with the options of its subject."""
+def _derivative(
+    f: Function,
+    name: str,
+    function: Callable[..., Any],
+    parameters: tuple[str, ...] = (),
+    static: tuple[int, ...] = (),
+) -> Function:
+    """Wrap a derivative as a traced function with the options of its subject.
+
+    `parameters` and the numbers of the static ones are given if they are not those of the subject.
+    """
     base = getattr(f._function, "__name__", "function")
     function.__name__ = f"{name}_{base}"
     function.__qualname__ = function.__name__
     function.__doc__ = f"The {name} of {base}."
     function.__module__ = getattr(f._function, "__module__", __name__)
-    derived = Function(function, f.options)
-    derived._dispatch.parameters = f._dispatch.parameters
+    options = replace(f.options, static_argnums=static) if parameters else f.options
+    derived = Function(function, options)
+    derived._dispatch.parameters = parameters or f._dispatch.parameters
     return derived
 
 
@@ -350,7 +382,7 @@ def value_and_grad(
 
     def function(*args: Any, **kwargs: Any) -> Any:
         subject = _subject(subject_function, args, kwargs)
-        active = _active(subject, argnums, args)
+        active = _active(subject, argnums)
         graph = _scalar_first(subject, has_aux)
         joint = vjp_graph(graph, active.inputs, unit_seed=True)
         values = _emit(joint, subject.values)
@@ -428,7 +460,9 @@ def jvp(
         raise DerivativeError(
             message("jvp takes tuples of primals and tangents", "", "jvp(f, (x,), (dx,))")
         )
-    result: tuple[Any, Any] = _jvp_function(_as_function(f))(tuple(primals), tuple(tangents))
+    subject = _as_function(f)
+    marked = (subject._dispatch.mark_static(tuple(x), {})[0] for x in (primals, tangents))
+    result: tuple[Any, Any] = _jvp_function(subject)(*marked)
     return result
 
 
@@ -436,26 +470,24 @@ def _jvp_function(f: Function) -> Function:
     """The function (primals, tangents) -> (value, tangent), one per subject."""
     def function(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         subject = _subject(f, primals, {})
-        pushed = _paired(subject, primals, tangents)
+        pushed = _paired(subject, f._dispatch.mark_static(tangents, {})[0])
         graph = jvp_graph(subject.graph, [i for i, _ in pushed])
         values = _emit(graph, [*subject.values, *(v for _, v in pushed)])
         count = subject.outputs
         return subject.result(values[:count]), subject.strong(values[count:])
 
-    known = _remembered(f, "jvp", function)
-    known._dispatch.parameters = ("primals", "tangents")
-    return known
+    return _remembered(f, "jvp", function, ("primals", "tangents"))
 
 
-def _paired(subject: _Subject, primals: Any, tangents: Any) -> list[tuple[int, Value]]:
+def _paired(subject: _Subject, tangents: Any) -> list[tuple[int, Value]]:
     """Match tangents with the inputs they belong to; integers have none."""
-    leaves, structure = flatten(primals)
-    given, given_structure = flatten(tangents)
-    if structure != given_structure:
+    given = matched(tangents, flatten(subject.args)[1])
+    if given is None:
+        found, wanted = flatten(tangents)[0], flatten(subject.args)[0]
         raise DerivativeError(
             message(
                 f"the tangents do not have the structure of the primals of {subject.name}",
-                f"found {len(given)} tangents for {len(leaves)} arrays",
+                f"found {len(found)} tangents for {len(wanted)} arrays",
                 "pass one tangent for every primal, in the same nesting",
             )
         )
@@ -520,13 +552,13 @@ _apply = Function(_apply_linear)
 
 def _seeds_of(plan: _Linear, seeds: Any) -> tuple[Any, ...]:
     """Match cotangents or tangents with the seeds of a split derivative."""
-    leaves, structure = flatten(seeds)
-    if structure != plan.structure:
+    leaves = matched(seeds, plan.structure)
+    if leaves is None:
         raise DerivativeError(
             message(
                 f"the {plan.what} of {plan.name} does not have the structure of its "
                 f"{'result' if plan.what == 'cotangent' else 'arguments'}",
-                f"found {len(leaves)} arrays",
+                f"found {len(flatten(seeds)[0])} arrays for {_leaf_count(plan.structure)}",
                 "pass the same nesting of tuples, lists and dicts",
             )
         )
@@ -560,7 +592,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
         values = _emit(first, subject.values)
         linear = _Linear(
             second,
-            flatten(args)[1],
+            flatten(subject.args)[1],
             seeds,
             tuple(subject.graph.inputs[i].type for i in inputs),
             subject.trace.result,
@@ -575,7 +607,8 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 
     def push(*tangents: Any) -> Any:
         linear = _unwrapped(plan)
-        return _apply(Static.of(linear), residuals, _seeds_of(linear, tangents))
+        marked, _ = subject_function._dispatch.mark_static(tangents, {})
+        return _apply(Static.of(linear), residuals, _seeds_of(linear, marked))
 
     return y, push
 
@@ -609,7 +642,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
             structure,
             tuple(subject.places[i] for i in seeds),
             tuple(graph.outputs[i].type for i in seeds),
-            flatten(args)[1],
+            flatten(subject.args)[1],
             by,
             subject.name,
             "cotangent",
@@ -643,10 +676,12 @@ def _first_of_pair(subject: _Subject) -> Structure:
     return first
 
 
-def _remembered(f: Function, name: str, function: Callable[..., Any]) -> Function:
+def _remembered(
+    f: Function, name: str, function: Callable[..., Any], parameters: tuple[str, ...] = ()
+) -> Function:
     """Return the derivative function kept with its subject, made on first use."""
     if name not in f.derived:
-        f.derived[name] = _derivative(f, name, function)
+        f.derived[name] = _derivative(f, name, function, parameters)
     return f.derived[name]
 
 
@@ -675,7 +710,7 @@ def jacobian(
 
     def function(*args: Any, **kwargs: Any) -> Any:
         subject = _subject(subject_function, args, kwargs)
-        active = _active(subject, argnums, args)
+        active = _active(subject, argnums)
         blocks = _blocks(subject, active, mode)
         rows = [active.assemble(row) for row in blocks]
         return _nest(subject.trace, rows)
@@ -810,17 +845,20 @@ def hvp(f: Callable[..., Any], argnums: int = 0) -> Function:
     array([6., 0.])
     """
     subject_function = _as_function(f)
-    gradient = grad(subject_function, argnums)
+    parameters = subject_function._dispatch.parameters
+    at = argnums + len(parameters) if argnums < 0 else argnums
+    gradient = grad(subject_function, at)
 
-    def function(x: Any, v: Any, *rest: Any) -> Any:
+    def function(x: Any, v: Any, *rest: Any, **kwargs: Any) -> Any:
         def of_x(y: Any) -> Any:
-            return gradient(*rest[:argnums], y, *rest[argnums:])
+            return gradient(*rest[:at], y, *rest[at:], **kwargs)
 
         return jvp(of_x, (x,), (v,))[1]
 
-    derived = _derivative(subject_function, "hvp", function)
-    derived._dispatch.parameters = ("x", "v")
-    return derived
+    others = (name for i, name in enumerate(parameters) if i != at)
+    numbers = subject_function.options.static_argnums
+    static = tuple(n + 2 if n < at else n + 1 for n in numbers)
+    return _derivative(subject_function, "hvp", function, ("x", "v", *others), static)
 
 
 # --- marks ----------------------------------------------------------------------------------------------

@@ -2,21 +2,18 @@
 
 `draw(graph)` returns a `Picture` (a `graphviz.Digraph`). Small graphs show every node, a fused
 kernel as a frame around its ops; large ones show one box per kernel or line of the user's program.
-Begin with `LOOKS`, the table of shapes and colours, which is also the legend.
+`adgraph.looks` has the shapes, the colours and the words. Begin with `draw`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 
 import graphviz
 
 from adgraph.dot import Picture
-from adgraph.errors import Location
 from adgraph.grouping import (
-    NO_WORK,
     Box,
     flat_nodes,
     forward_scope,
@@ -25,9 +22,21 @@ from adgraph.grouping import (
     order_made,
     order_read,
 )
-from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.graph import RENDERERS, Graph, Node, Value
 from adgraph.ir.op import Kind
-from adgraph.ir.show import show_attr
+from adgraph.looks import (
+    FONT,
+    LOOKS,
+    box_label,
+    box_tip,
+    count,
+    heading,
+    label,
+    literal_words,
+    node_label,
+    node_tip,
+    short,
+)
 from adgraph.timeline import draw_timeline, show_bytes
 
 __all__ = ["draw", "draw_timeline"]
@@ -35,43 +44,8 @@ __all__ = ["draw", "draw_timeline"]
 COLLAPSE_ABOVE = 80
 MOST_RUNS = 60
 LITERAL_ELEMENTS = 16
-LABEL_WIDTH = 34
-FONT = "Helvetica"
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one class of things is drawn: the colours are those of Okabe and Ito, tinted."""
-
-    words: str
-    shape: str
-    style: str
-    fill: str
-    line: str
-    peripheries: int = 1
-
-    def attributes(self) -> dict[str, str]:
-        """Return the attributes of a Graphviz node."""
-        return {
-            "shape": self.shape,
-            "style": self.style,
-            "fillcolor": self.fill,
-            "color": self.line,
-            "peripheries": str(self.peripheries),
-        }
-
-
-LOOKS = {
-    "input": Look("input", "ellipse", "filled", "#ffffff", "#333333"),
-    "output": Look("output", "ellipse", "filled", "#ffffff", "#333333", 2),
-    "constant": Look("constant", "plaintext", "", "#ffffff", "#777777", 0),
-    "forward": Look("forward", "box", "rounded,filled", "#d6ebf8", "#0072b2"),
-    "backward": Look("backward", "box", "filled", "#fde3bf", "#b26a00"),
-    "higher": Look("higher order", "octagon", "filled", "#f3d9e8", "#a4417c"),
-    "residual": Look("residual: computed forward, read backward", "", "bold", "", "#009e73"),
-    "kernel": Look("fused kernel", "", "rounded,filled", "#f1f1f1", "#999999"),
-    "scope": Look("checkpointed", "", "rounded,dashed", "", "#d55e00"),
-}
 EDGE = "#8a8a8a"
 
 
@@ -84,18 +58,21 @@ def draw(graph: Graph, *, title: str | None = None, collapse: bool | None = None
     >>> "0 nodes" in draw(Graph((), (), ())).source
     True
     """
-    count = sum(1 for _ in flat_nodes(graph.nodes))
+    size = sum(1 for _ in flat_nodes(graph.nodes))
     if collapse is None:
-        collapse = count > COLLAPSE_ABOVE
+        collapse = size > COLLAPSE_ABOVE
     sheet = _Sheet(_empty_picture(graph.name), graph)
     if collapse:
         sheet.draw_boxes()
     else:
         sheet.draw_nodes()
     sheet.draw_outputs()
-    words = title or f"{graph.name}: {count} nodes"
-    sheet.picture.attr(label=f"<{_heading(words, sheet.met)}>", labelloc="t")
+    words = title or f"{graph.name}: {size} nodes"
+    sheet.picture.attr(label=f"<{heading(words, sheet.met)}>", labelloc="t")
     return sheet.picture
+
+
+RENDERERS["draw"] = draw
 
 
 def _empty_picture(name: str) -> Picture:
@@ -143,14 +120,14 @@ class _Sheet:
         self._subgraphs = 0
         for i, value in enumerate(graph.inputs):
             self._ids[None, value] = f"in{i}"
-            label = _label([(value.name or f"input {i}", "b"), (str(value.type), "s")])
+            caption = label([(value.name or f"input {i}", "b"), (str(value.type), "s")])
             tip = f"input {value.name or i}: {value.type}, {show_bytes(value.type.nbytes)}"
-            self._node(picture, f"in{i}", "input", label, tip)
+            self._node(picture, f"in{i}", "input", caption, tip)
 
-    def _node(self, where: graphviz.Digraph, name: str, look: str, label: str, tip: str) -> None:
+    def _node(self, where: graphviz.Digraph, name: str, look: str, caption: str, tip: str) -> None:
         self.met.add(look)
         attributes = LOOKS[look].attributes()
-        where.node(name, label=f"<{label}>", tooltip=graphviz.escape(tip), **attributes)
+        where.node(name, label=f"<{caption}>", tooltip=graphviz.escape(tip), **attributes)
 
     # --- every node -----------------------------------------------------------------------------
 
@@ -194,7 +171,7 @@ class _Sheet:
             if kernel is None or body is None:
                 self._draw_ops(where, inside, names)
                 continue
-            tip = f"{_count(len(body.nodes), 'op')} in one loop nest\n{_tip(kernel)}"
+            tip = f"{count(len(body.nodes), 'op')} in one loop nest\n{node_tip(kernel)}"
             with self._frame(where, "kernel", body.name, tip) as frame:
                 self._draw_ops(frame, inside, names)
 
@@ -203,7 +180,7 @@ class _Sheet:
         self.met.add(look)
         self._subgraphs += 1
         attributes = {
-            "label": graphviz.escape(_short(words)),
+            "label": graphviz.escape(short(words)),
             "style": LOOKS[look].style,
             "color": LOOKS[look].line,
             "fontname": FONT,
@@ -224,7 +201,7 @@ class _Sheet:
                 look = _look(place.node.origin.order)
                 if place.node.op.kind is Kind.CONSTANT:
                     look = "constant"
-                self._node(where, names[place], look, _node_label(place.node), _tip(place.node))
+                self._node(where, names[place], look, node_label(place.node), node_tip(place.node))
 
     def _draw_operands(self, place: _Place, name: str) -> None:
         for i, value in enumerate(dict.fromkeys(place.node.inputs)):
@@ -244,8 +221,8 @@ class _Sheet:
 
     def _literal(self, source: Node, name: str) -> None:
         """Draw a small constant once for every reader: shared, its edges would cross the page."""
-        label = _label([(_literal_words(source), "s")])
-        self._node(self.picture, name, "constant", label, _tip(source))
+        caption = label([(literal_words(source), "s")])
+        self._node(self.picture, name, "constant", caption, node_tip(source))
 
     # --- boxes ----------------------------------------------------------------------------------
 
@@ -277,13 +254,13 @@ class _Sheet:
         self, where: graphviz.Digraph, boxes: list[Box], names: dict[Box, str]
     ) -> None:
         for box in boxes:
-            label, tip = _box_label(box), _box_tip(box)
+            caption, tip = box_label(box), box_tip(box)
             if not box.fused:
-                self._node(where, names[box], _look(box.order), label, tip)
+                self._node(where, names[box], _look(box.order), caption, tip)
                 continue
             with self._frame(where, "kernel", "", tip) as frame:
                 frame.attr(margin="5")
-                self._node(frame, names[box], _look(box.order), label, tip)
+                self._node(frame, names[box], _look(box.order), caption, tip)
 
     def _draw_box_edges(self, box: Box, name: str) -> None:
         flows: dict[str, dict[Value, bool]] = {}
@@ -313,9 +290,9 @@ class _Sheet:
     def draw_outputs(self) -> None:
         """Draw the results and what they are."""
         for i, value in enumerate(self.graph.outputs):
-            label = _label([(f"output {i}", "b"), (str(value.type), "s")])
+            caption = label([(f"output {i}", "b"), (str(value.type), "s")])
             tip = f"output {i}: {value.type}, {show_bytes(value.type.nbytes)}"
-            self._node(self.picture, f"out{i}", "output", label, tip)
+            self._node(self.picture, f"out{i}", "output", caption, tip)
             key = self._resolve((None, value))
             source = self._producers.get(key)
             if key not in self._ids or (source is not None and _is_literal(source)):
@@ -338,128 +315,3 @@ def _crosses(source: Node | None, made: Value, reader: Node, read: Value) -> boo
     if source is None or source.op.kind is Kind.CONSTANT:
         return False
     return order_made(source, made) == 0 and order_read(reader, read) > 0
-
-
-# --- words --------------------------------------------------------------------------------------
-
-
-def _label(rows: Iterable[tuple[str, str]]) -> str:
-    """Return an HTML-like label: rows in bold (`b`), plain (`p`) or small grey (`s`)."""
-    form = {"b": "<b>{}</b>", "p": "{}", "s": '<font point-size="9" color="#555555">{}</font>'}
-    return "<br/>".join(form[kind].format(escape(words)) for words, kind in rows if words)
-
-
-def _short(words: str, width: int = LABEL_WIDTH) -> str:
-    return words if len(words) <= width else words[: width - 1].rstrip() + "…"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" + ("" if n == 1 else "s")
-
-
-def _node_label(node: Node) -> str:
-    if node.op.kind is Kind.VIEW:
-        return _label([(f"{node.op.name} {node.output.type}", "s")])
-    regions = tuple(map(id, node.regions()))
-    plain = [v for v in node.attrs.values() if id(v) not in regions]
-    attributes = _short(", ".join(map(_attribute, plain)))
-    types = ", ".join(str(v.type) for v in node.outputs)
-    return _label([(node.op.name, "b"), (attributes, "s"), (types, "s")])
-
-
-def _attribute(value: object) -> str:
-    """Print an attribute, a tuple without the comma of a single element."""
-    text = show_attr(value)
-    return text.replace(",)", ")")
-
-
-def _literal_words(node: Node) -> str:
-    (value,) = node.attrs.values()
-    return _short(show_attr(value), 22)
-
-
-def _box_label(box: Box) -> str:
-    lines = box.locations()
-    counts = box.ops()
-    what = f"{_count(sum(counts.values()), 'op')}, {show_bytes(box.nbytes())}"
-    if box.fused:
-        what = f"kernel: {what}{_mixture(box)}"
-    most = counts.most_common(4)
-    names = ", ".join(name if n == 1 else f"{n} {name}" for name, n in most)
-    names += ", …" if len(counts) > len(most) else ""
-    head = [(_short(_lines_words(lines)), "b")]
-    sources = [(_short(line.source()), "p") for line in lines[:3]]
-    return _label([*head, *sources, (what, "s"), (names, "s")])
-
-
-def _mixture(box: Box) -> str:
-    """Say how much of a forward kernel's work is the backward program's."""
-    orders = [n.origin.order > 0 for n in flat_nodes(box.nodes) if n.op.kind not in NO_WORK]
-    backward = sum(orders)
-    return f", {backward} backward" if 0 < backward < len(orders) else ""
-
-
-def _lines_words(lines: Sequence[Location]) -> str:
-    if not lines:
-        return "constants and seeds"
-    numbers = sorted({line.line for line in lines})
-    first = str(lines[0]).rpartition(":")[0]
-    span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
-    return f"{first}:{span}"
-
-
-def _tip(node: Node) -> str:
-    """The text shown on hover: the user's line, then what the node is."""
-    types = ", ".join(str(v.type) for v in node.outputs)
-    size = show_bytes(sum(v.type.nbytes for v in node.outputs))
-    names = " ".join(v.name for v in node.outputs if v.name)
-    order = f", derivative of order {node.origin.order}" if node.origin.order else ""
-    what = f"{node.op.name}: {types} {names}".rstrip()
-    return "\n".join([*_location_words(node.origin.location), f"{what}, {size}{order}"])
-
-
-def _box_tip(box: Box) -> str:
-    lines = [words for location in box.locations()[:12] for words in _location_words(location)]
-    counts = ", ".join(f"{n} {name}" for name, n in box.ops().most_common())
-    return "\n".join([*lines, counts])
-
-
-def _location_words(location: Location | None) -> list[str]:
-    if location is None:
-        return []
-    source = location.source()
-    return [f"{location}: {source}" if source else str(location)]
-
-
-# --- heading ------------------------------------------------------------------------------------
-
-
-def _heading(title: str, met: set[str]) -> str:
-    """Return the title over a legend of the looks that were met, as an HTML-like table."""
-    cells = [_legend_cell(name, look) for name, look in LOOKS.items() if name in met]
-    rows = "".join(
-        f"<tr><td><table border='0' cellborder='0' cellspacing='5'><tr>{''.join(row)}</tr></table>"
-        "</td></tr>"
-        for row in (cells[:4], cells[4:])
-        if row
-    )
-    head = f"<tr><td><font point-size='14'><b>{escape(title)}</b></font></td></tr>"
-    return f"<table border='0' cellborder='0' cellspacing='0'>{head}{rows}</table>".replace(
-        "'", '"'
-    )
-
-
-def _legend_cell(name: str, look: Look) -> str:
-    words = f"<font point-size='9'>{escape(look.words)}</font>"
-    if name == "constant":
-        return f"<td><font point-size='9' color='#777777'>0.5 {escape(look.words)}</font></td>"
-    if name == "residual":
-        bar = f"<td width='32' height='4' fixedsize='true' bgcolor='{look.line}'></td>"
-        return f"<td><table border='0' cellborder='0'><tr>{bar}</tr></table></td><td>{words}</td>"
-    border = 2 if look.peripheries == 2 else 1
-    style = "rounded" if look.shape == "ellipse" or "rounded" in look.style else ""
-    if "dashed" in look.style:
-        style = "rounded,dashed"
-    fill = f" bgcolor='{look.fill}'" if look.fill else ""
-    styled = f" style='{style}'" if style else ""
-    return f"<td border='{border}' color='{look.line}'{fill}{styled}>{words}</td>"

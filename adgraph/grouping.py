@@ -15,11 +15,9 @@ from itertools import groupby
 
 import networkx
 
+from adgraph.analysis.liveness import computes
 from adgraph.errors import Location
 from adgraph.ir.graph import Graph, Node, Origin, Value
-from adgraph.ir.op import Kind
-
-NO_WORK = (Kind.VIEW, Kind.CONSTANT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +38,27 @@ class Box:
         return scopes.pop() if len(scopes) == 1 else None
 
     @property
+    def kernels(self) -> int:
+        """The number of fused kernels in the box."""
+        return sum(1 for node in self.nodes if kernel_body(node) is not None)
+
+    @property
     def fused(self) -> bool:
-        """Whether the box is a fused kernel."""
-        return len(self.nodes) == 1 and kernel_body(self.nodes[0]) is not None
+        """Whether the box holds fused kernels and nothing else."""
+        return self.kernels == len(self.nodes)
 
     def ops(self) -> Counter[str]:
         """Count the ops that compute something, those inside kernels included."""
-        return Counter(
-            node.op.name for node in flat_nodes(self.nodes) if node.op.kind not in NO_WORK
-        )
+        return Counter(node.op.name for node in flat_nodes(self.nodes) if computes(node))
 
     def nbytes(self) -> int:
         """Count the bytes of the arrays the box writes."""
-        written = (v for n in self.nodes if n.op.kind not in NO_WORK for v in n.outputs)
+        written = (v for n in self.nodes if computes(n) for v in n.outputs)
         return sum(v.type.nbytes for v in written)
 
     def locations(self) -> list[Location]:
         """List the user's lines, in the order of their first node."""
-        found = (node.origin.location for node in self.nodes)
+        found = (node.origin.location for node in flat_nodes(self.nodes))
         return list(dict.fromkeys(location for location in found if location is not None))
 
 

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-LOWERING = Path(__file__).parent.parent / "adgraph" / "lower"
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep kernels between runs, until a source of the lowering changes: then all are made anew.
-
-    `pytest --cache-clear` makes a cold run.
-    """
+    """Keep kernels between runs: the second is warm, `pytest --cache-clear` makes it cold."""
     assert config.cache is not None
-    kept = Path(config.cache.mkdir("adgraph-kernels"))
-    sources = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(LOWERING.glob("*.py"))))
-    folder = kept / sources.hexdigest()[:16]
-    if not hasattr(config, "workerinput"):
-        for other in set(kept.iterdir()) - {folder}:
-            shutil.rmtree(other, ignore_errors=True)
-    os.environ["ADGRAPH_CACHE_DIR"] = str(folder)
+    os.environ["ADGRAPH_CACHE_DIR"] = str(config.cache.mkdir("adgraph-kernels"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ of logarithms stay away from zero, so that rounding in one place cannot change a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from adgraph import checkpoint, dot, trace
-from adgraph.draw import LOOKS, MOST_RUNS, draw, draw_timeline
+from adgraph.draw import MOST_RUNS, draw, draw_timeline
 from adgraph.errors import AdgraphError
 from adgraph.grouping import Box, group, kernel_body
 from adgraph.ir.graph import Graph
 from adgraph.ir.op import Kind
+from adgraph.looks import LOOKS
 from adgraph.schedule.schedule import Schedule
 from adgraph.timeline import show_bytes, timeline_points
 

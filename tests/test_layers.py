@@ -27,6 +27,7 @@ LAYERS = (
     "dot",
     "grouping",
     "timeline",
+    "looks",
     "draw",
     "api",
     "testing",

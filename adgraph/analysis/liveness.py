@@ -6,6 +6,7 @@ inputs and constants are the caller's memory. Begin with `roots`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adgraph.errors import Location
@@ -86,18 +87,38 @@ class Residual:
 
 
 def residuals(graph: Graph) -> tuple[Residual, ...]:
-    """Return the values computed by the primal program and read by its derivative, in order."""
+    """Return the values computed by the primal program and read by its derivative, in order.
+
+    A fused kernel may hold nodes of both: those inside it decide.
+    """
     root = roots(graph)
-    primal = {
-        v: node
-        for node in graph.nodes
-        if computes(node) and node.origin.order == 0
-        for v in node.outputs
-    }
-    read = {
-        root[v]
-        for node in graph.nodes
-        if computes(node) and node.origin.order > 0
-        for v in node.inputs
-    }
+    primal: dict[Value, Node] = {}
+    read: set[Value] = set()
+    for node in filter(computes, graph.nodes):
+        primal.update((v, maker) for v, maker in _makers(node) if maker.origin.order == 0)
+        read.update(root[v] for v, reader in _readers(node) if reader.origin.order > 0)
     return tuple(Residual(v, node) for v, node in primal.items() if v in read)
+
+
+def _makers(node: Node) -> Iterator[tuple[Value, Node]]:
+    """Pair every result of a node with the innermost node that computes it."""
+    inner = {}
+    for region in node.regions():
+        producers = region.producers()
+        inner = {
+            outer: producers[v]
+            for outer, v in zip(node.outputs, region.outputs, strict=True)
+            if v in producers
+        }
+    return ((v, inner.get(v, node)) for v in node.outputs)
+
+
+def _readers(node: Node) -> Iterator[tuple[Value, Node]]:
+    """Pair every operand of a node with the innermost nodes that read it."""
+    regions = tuple(node.regions())
+    if not regions:
+        yield from ((v, node) for v in node.inputs)
+    for region in regions:
+        outer = dict(zip(region.inputs, node.inputs, strict=True))
+        for inner in region.nodes:
+            yield from ((outer[v], inner) for v in inner.inputs if v in outer)

@@ -7,7 +7,7 @@ order in which they can be computed. Begin with `Graph`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,10 @@ from adgraph.errors import Location
 from adgraph.ir.op import Op
 from adgraph.ir.show import show
 from adgraph.ir.types import ArrayType, Constant
+
+
+# How a graph is drawn; `adgraph.draw`, a layer far above, enters itself here.
+RENDERERS: dict[str, Callable[..., Any]] = {}
 
 
 class Value:
@@ -106,6 +110,14 @@ class Graph:
             for region in node.regions():
                 found.update(region.constants())
         return found
+
+    def draw(self, **options: Any) -> Any:
+        """Return a picture of the program: see `adgraph.draw.draw`."""
+        return RENDERERS["draw"](self, **options)
+
+    def _repr_svg_(self) -> str:
+        svg: str = self.draw()._repr_svg_()
+        return svg
 
     def producers(self) -> dict[Value, Node]:
         """Map every computed value to its node."""

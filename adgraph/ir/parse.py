@@ -23,6 +23,7 @@ _VALUE = re.compile(r"(%[\w.]+): ((?:bool|[fciu]\d+)\[[\d,]*\])")
 _NODE = re.compile(r"(?:(.*?) = )?(\w+)(?:\[(.*)\])?\(([^()]*)\)( \{)?")
 _SLICE = re.compile(r"(?<![\w.'])(-?\d+):(-?\d+)(?::(-?\d+))?")
 _TYPE = re.compile(r"(bool|[fciu]\d+)\[([\d,]*)\]")
+_DIGEST = re.compile(r"\barray\((\w+)\)")
 _DTYPE_CODE = re.compile(r"\b(bool|[fciu](?:8|16|32|64|128))\b(?!')")
 
 
@@ -99,6 +100,7 @@ class _Reader:
             return {}
         source = _SLICE.sub(_slice_call, text)
         source = _DTYPE_CODE.sub(r"dtype('\1')", source)
+        source = _DIGEST.sub(r"array('\1')", source)  # a digest may begin as a number does
         call = ast.parse(f"attrs({source})", mode="eval").body
         assert isinstance(call, ast.Call)
         return {k.arg or "": self._value(k.value, declared) for k in call.keywords}
@@ -108,7 +110,7 @@ class _Reader:
             case ast.Tuple():
                 return tuple(self._value(item, declared) for item in tree.elts)
             case ast.Call(func=ast.Name(id="array")):
-                return self._array(ast.unparse(tree.args[0]), declared[0][1])
+                return self._array(ast.literal_eval(tree.args[0]), declared[0][1])
             case ast.Call(func=ast.Name(id="dtype")):
                 return dtype_of_code(ast.literal_eval(tree.args[0]))
             case ast.Call(func=ast.Name(id="span")):
@@ -117,7 +119,6 @@ class _Reader:
                 return _number(tree)
 
     def _array(self, digest: str, type: ArrayType) -> Constant:
-        digest = digest.strip("'")
         if digest in self._data:
             raw = base64.b64decode(self._data[digest])
             return Constant.of(np.frombuffer(raw, type.dtype).reshape(type.shape))

@@ -75,7 +75,7 @@ def lu(dtype: str) -> int:
 def lu_solve(dtype: str) -> int:
     """Return the kernel X = A^-1 B (A^-T B) from the results of `lu`; status 1 on a zero pivot.
 
-    Pointers: A (not read), packed LU, int32 pivots, B, X. Sizes: batch, n, nrhs, transposed (0 or 1).
+    Pointers: A (not read), packed LU, int32 pivots, B, X. Sizes: batch, n, nrhs, transposed (0, 1).
     """
     return _compile("lu_solve", dtype, _lu_solve)
 

@@ -93,14 +93,26 @@ def lower(graph: Graph, budget: int | None = None) -> Program:
 
 
 def _refuse_unsupported(graph: Graph) -> None:
+    for value in graph.inputs:
+        if value.type.dtype.kind == "c":
+            raise DtypeError(
+                message(
+                    f"{value.name or 'an argument'} is an array of dtype {value.type.dtype}",
+                    "kernels exist for float32, float64, integers and bool",
+                    "pass real and imaginary parts as two arrays",
+                )
+            )
     for node in graph.nodes:
         for value in node.outputs:
-            if value.type.dtype.kind == "c" or value.type.dtype.itemsize not in (1, 2, 4, 8):
+            dtype = value.type.dtype
+            if dtype.kind not in "biuf" or (dtype.kind == "f" and dtype.char not in "fd"):
                 raise DtypeError(
                     message(
-                        f"{node.op.name} gives {value.type}, for which there are no kernels",
+                        f"{node.op.name} gives an array of dtype {dtype} and shape "
+                        f"{value.type.shape}, for which there are no kernels",
                         "kernels exist for float32, float64, integers and bool",
-                        "compute with real and imaginary parts",
+                        "convert to one of them; of complex numbers, compute with real and "
+                        "imaginary parts",
                         node.origin.location,
                     )
                 )

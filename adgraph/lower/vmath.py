@@ -534,6 +534,8 @@ _ROWS = (
         erfcx=_widened(_scipy("erfcx")),
         bessel_i0=_widened(_scipy("i0")),
         bessel_i1=_widened(_scipy("i1")),
+        bessel_i0e=_widened(_scipy("i0e")),
+        bessel_i1e=_widened(_scipy("i1e")),
         bessel_j0=_widened(_scipy("j0")),
         bessel_j1=_widened(_scipy("j1")),
         floor=_intrinsic("floor"),
@@ -560,6 +562,7 @@ _ROWS = (
         betaln=_widened(_scipy("betaln")),
         bessel_jv=_widened(_scipy("jv")),
         bessel_iv=_widened(_scipy("iv")),
+        bessel_ive=_widened(_scipy("ive")),
     ),
     *_rows("number", 1, absolute=_absolute, sign=_sign),
     *_rows(

@@ -42,7 +42,7 @@ def _picked(x: Shape, indices: Shape, axis: int) -> Shape:
     return (*x[:axis], *indices, *x[axis + 1 :])
 
 
-# --- wrap_index: positions from the front, checked ----------------------------------------------
+# --- wrap_index: positions from the front, checked ------------------------------------------------
 
 
 def wrapped(indices: Any, extent: int) -> Any:
@@ -74,7 +74,7 @@ def _wrap_index_type(indices: ArrayType, *, extent: int) -> ArrayType:
     return indices.with_dtype(np.int64)
 
 
-wrap_index = register(
+wrap_index: Op = register(
     Op(
         name="wrap_index",
         kind=Kind.MOVEMENT,
@@ -87,7 +87,7 @@ wrap_index = register(
 )
 
 
-# --- batches of indices become one index of a longer axis ----------------------------------------
+# --- batches of indices become one index of a longer axis -----------------------------------------
 
 
 def _rows(indices: Any, extent: int) -> Any:
@@ -120,7 +120,7 @@ def _batched(x: Any, flag: bool, batches: int) -> Any:
     return x if flag else np.broadcast_to(x, (batches, *type_of(x).shape))
 
 
-# --- take ----------------------------------------------------------------------------------------
+# --- take -----------------------------------------------------------------------------------------
 
 _TAKE = """
 def kernel(x, indices, y, outer, extent, inner, count):
@@ -185,7 +185,7 @@ take = register(
 )
 
 
-# --- scatter_add: zeros with every part added at its index ---------------------------------------
+# --- scatter_add: zeros with every part added at its index ----------------------------------------
 
 _SCATTER_ADD = """
 def kernel(x, indices, y, outer, extent, inner, count):
@@ -268,7 +268,7 @@ scatter_add = register(
 )
 
 
-# --- put: x with v at the indices ------------------------------------------------------------------
+# --- put: x with v at the indices -----------------------------------------------------------------
 # Where an index repeats, the last part stays. `unique` promises that none does.
 
 _PUT = """
@@ -302,9 +302,7 @@ def _put_type(
     return x
 
 
-def _put_jvp(
-    tangents: tuple[Any, ...], y: Any, x: Any, v: Any, indices: Any, **attrs: Any
-) -> Any:
+def _put_jvp(tangents: tuple[Any, ...], y: Any, x: Any, v: Any, indices: Any, **attrs: Any) -> Any:
     dx, dv, _ = tangents
     dx = np.zeros_like(x) if dx is None else dx
     return put(dx, np.zeros_like(v) if dv is None else dv, indices, **attrs)
@@ -330,9 +328,7 @@ def _stayed(indices: Any, extent: int) -> Any:
     return take(last, indices, axis=0) == order
 
 
-def _put_batch(
-    args: tuple[Any, ...], batched: tuple[bool, ...], *, axis: int, unique: bool
-) -> Any:
+def _put_batch(args: tuple[Any, ...], batched: tuple[bool, ...], *, axis: int, unique: bool) -> Any:
     batches = next(type_of(a).shape[0] for a, b in zip(args, batched, strict=True) if b)
     x, v = (_batched(a, b, batches) for a, b in zip(args[:2], batched[:2], strict=True))
     indices = args[2]

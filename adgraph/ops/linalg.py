@@ -12,7 +12,7 @@ import scipy.linalg
 from adgraph.errors import DtypeError, MatrixError, ShapeError, message
 from adgraph.ir.code import Routine
 from adgraph.ir.op import Kind, Op, register, type_of
-from adgraph.ir.types import ArrayType
+from adgraph.ir.types import ArrayType, Dtype
 from adgraph.ops.kinds import add_tangents, bilinear
 
 Types = tuple[ArrayType, ...]
@@ -24,7 +24,7 @@ def swap(x: Any) -> Any:
     return np.transpose(x, (*range(rank - 2), rank - 1, rank - 2))
 
 
-# --- matmul: both operands have at least two axes; numpy_api inserts them ---------------------
+# --- matmul: both operands have at least two axes; numpy_api inserts them -------------------------
 
 
 def _matmul_type(a: ArrayType, b: ArrayType) -> ArrayType:
@@ -118,14 +118,20 @@ def _transposed(x: Any, flag: bool) -> Any:
     return swap(x) if flag else x
 
 
-# --- lu: a = P L U, packed in one matrix; row i was exchanged with row pivots[i] -------------------
+def _lapack(name: str, dtype: Dtype) -> Any:
+    """Return the routine of LAPACK for a dtype."""
+    found: Any = scipy.linalg.get_lapack_funcs((name,), dtype=dtype)
+    return found[0]
+
+
+# --- lu: a = P L U, packed in one matrix; row i was exchanged with row pivots[i] ------------------
 # Its results carry no derivative: `lu_solve` has one by the matrix itself.
 
 
 def _lu(a: Any) -> tuple[Any, Any]:
     factors = np.empty(a.shape, a.dtype)
     pivots = np.empty(a.shape[:-1], np.int32)
-    (getrf,) = scipy.linalg.get_lapack_funcs(("getrf",), dtype=a.dtype)
+    getrf = _lapack("getrf", a.dtype)
     for at in np.ndindex(*a.shape[:-2]) if a.size else ():
         factors[at], pivots[at], _ = getrf(a[at])
     return factors, pivots
@@ -136,7 +142,7 @@ def _lu_type(a: ArrayType) -> Types:
     return a, ArrayType(np.dtype(np.int32), a.shape[:-1])
 
 
-lu = register(
+lu: Op = register(
     Op(
         name="lu",
         kind=Kind.LIBRARY,
@@ -159,7 +165,7 @@ def _lu_solve(a: Any, factors: Any, pivots: Any, b: Any, *, transposed: bool) ->
     if (np.diagonal(factors, axis1=-2, axis2=-1) == 0).any():
         raise np.linalg.LinAlgError("Singular matrix")
     x = np.empty(b.shape, b.dtype)
-    (getrs,) = scipy.linalg.get_lapack_funcs(("getrs",), dtype=b.dtype)
+    getrs = _lapack("getrs", b.dtype)
     for at in np.ndindex(*b.shape[:-2]) if b.size else ():
         x[at], _ = getrs(factors[at], pivots[at], b[at], trans=int(transposed))
     return x
@@ -215,9 +221,7 @@ def _stretched(args: tuple[Any, ...], batched: tuple[bool, ...]) -> tuple[Any, .
     )
 
 
-def _lu_solve_batch(
-    args: tuple[Any, ...], batched: tuple[bool, ...], *, transposed: bool
-) -> Any:
+def _lu_solve_batch(args: tuple[Any, ...], batched: tuple[bool, ...], *, transposed: bool) -> Any:
     if any(batched[:3]) or type_of(args[0]).ndim != 2:
         return lu_solve(*_stretched(args, batched), transposed=transposed)
     # One matrix, many right-hand sides: they become the columns of one.
@@ -249,7 +253,7 @@ lu_solve = register(
 )
 
 
-# --- triangular_solve: only the named triangle of a is read -----------------------------------------
+# --- triangular_solve: only the named triangle of a is read ---------------------------------------
 
 
 def _triangle(x: Any, lower: bool) -> Any:
@@ -260,7 +264,7 @@ def _triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool) -> Any:
     if (np.diagonal(a, axis1=-2, axis2=-1) == 0).any():
         raise np.linalg.LinAlgError("Singular matrix")
     x = np.empty(b.shape, b.dtype)
-    (trtrs,) = scipy.linalg.get_lapack_funcs(("trtrs",), dtype=b.dtype)
+    trtrs = _lapack("trtrs", b.dtype)
     for at in np.ndindex(*b.shape[:-2]) if b.size else ():
         x[at], _ = trtrs(a[at], b[at], lower=int(lower), trans=int(transposed))
     return x
@@ -316,9 +320,9 @@ triangular_solve = register(
 )
 
 
-# --- inv --------------------------------------------------------------------------------------------
+# --- inv ------------------------------------------------------------------------------------------
 
-INV_BLOCK = 32  # columns that the library's inverse works on at once
+INV_BLOCK = 32  # rows of scratch that `adgraph.lower.blas.inv` needs
 
 
 def _inv_jvp(tangents: tuple[Any], y: Any, a: Any) -> Any:
@@ -335,7 +339,7 @@ def _inv_scratch(types: Types, attrs: Mapping[str, Any]) -> Types:
     return types[0].with_shape((INV_BLOCK * max(n, 1),)), ArrayType(np.dtype(np.int32), (n,))
 
 
-inv = register(
+inv: Op = register(
     Op(
         name="inv",
         kind=Kind.LIBRARY,
@@ -350,7 +354,7 @@ inv = register(
 )
 
 
-# --- det and slogdet: Jacobi's formula, so the matrix must be regular where it is differentiated -----
+# --- det and slogdet: Jacobi's formula, so the matrix must be regular where it is differentiated --
 
 
 def _trace_of_product(a: Any, b: Any) -> Any:
@@ -371,7 +375,7 @@ def _slogdet_type(a: ArrayType) -> Types:
     return _det_type(a), _det_type(a)
 
 
-det = register(
+det: Op = register(
     Op(
         name="det",
         kind=Kind.LIBRARY,
@@ -394,7 +398,7 @@ def _slogdet_vjp(cts: tuple[Any, Any], y: Any, a: Any) -> tuple[Any]:
     return (None if cts[1] is None else _over_matrix(cts[1]) * swap(inv(a)),)
 
 
-slogdet = register(
+slogdet: Op = register(
     Op(
         name="slogdet",
         kind=Kind.LIBRARY,
@@ -409,7 +413,7 @@ slogdet = register(
 )
 
 
-# --- cholesky: the lower factor; only the lower triangle of a is read --------------------------------
+# --- cholesky: the lower factor; only the lower triangle of a is read -----------------------------
 # Derivatives: Murray, Differentiation of the Cholesky decomposition (2016), equations 8 and 10. The
 # matrix differentiated is the symmetric one of the lower triangle, so the cotangent is lower too.
 
@@ -447,7 +451,7 @@ def _cholesky_type(a: ArrayType) -> ArrayType:
     return a
 
 
-cholesky = register(
+cholesky: Op = register(
     Op(
         name="cholesky",
         kind=Kind.LIBRARY,

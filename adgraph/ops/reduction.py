@@ -98,7 +98,7 @@ def reduction(
     return op
 
 
-# --- max and min: elements that tie share the derivative evenly -------------------------------
+# --- max and min: elements that tie share the derivative evenly -----------------------------------
 
 
 def _extremum_type(x: ArrayType, *, axis: Axes) -> ArrayType:
@@ -168,7 +168,7 @@ reduce_min = reduction(
 )
 
 
-# --- any and all: of bools ----------------------------------------------------------------------
+# --- any and all: of bools ------------------------------------------------------------------------
 
 reduce_any = reduction(
     "any", lambda x, *, axis: np.any(x, axis=axis), Fold(lambda dtype: False, "{0} | {1}")
@@ -178,7 +178,7 @@ reduce_all = reduction(
 )
 
 
-# --- scans: loops along one axis of (outer, n, inner) --------------------------------------------
+# --- scans: loops along one axis of (outer, n, inner) ---------------------------------------------
 
 
 def split_at(x: ArrayType, axis: int) -> tuple[int, int, int]:
@@ -211,7 +211,7 @@ def _cumsum(x: Any, *, axis: int, reverse: bool) -> Any:
     return np.cumsum(x, axis, dtype=x.dtype)
 
 
-cumsum = linear(
+cumsum: Op = linear(
     "cumsum",
     Kind.MOVEMENT,
     _cumsum,
@@ -223,7 +223,7 @@ cumsum = linear(
 )
 
 
-# --- recurrence: z[k] = a[k] z[k-1] + b[k], z[0] = b[0] ------------------------------------------
+# --- recurrence: z[k] = a[k] z[k-1] + b[k], z[0] = b[0] -------------------------------------------
 # Cumulative products are such recurrences, and so are their derivatives: no division by an element
 # that may be zero. Reversed, k runs from the last element to the first.
 
@@ -326,7 +326,7 @@ def cumulative_product(x: Any, axis: int, *, reverse: bool = False) -> Any:
     return recurrence(x, first, axis=axis, reverse=reverse)
 
 
-# --- prod: its derivative is the product of the others, from both sides --------------------------
+# --- prod: its derivative is the product of the others, from both sides ---------------------------
 
 
 def _products_of_others(x: Any, axis: Axes) -> Any:
@@ -359,7 +359,7 @@ reduce_prod = reduction(
 )
 
 
-# --- argmax and argmin: the first position; nan is the extremum, as in NumPy ---------------------
+# --- argmax and argmin: the first position; nan is the extremum, as in NumPy ----------------------
 
 
 def _arg_type(x: ArrayType, *, axis: int) -> ArrayType:
@@ -404,7 +404,7 @@ argmax = _arg_extremum("argmax", np.argmax, ">")
 argmin = _arg_extremum("argmin", np.argmin, "<")
 
 
-# --- root: sqrt with derivative 0 at 0 -------------------------------------------------------------
+# --- root: sqrt with derivative 0 at 0 ------------------------------------------------------------
 # The standard deviation of equal numbers and the norm of a zero vector have a kink there; 0 is the
 # one subgradient that does not depend on a direction.
 

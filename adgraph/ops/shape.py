@@ -14,7 +14,7 @@ from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType, Shape, Slice
 from adgraph.ops.kinds import linear
 
-# --- reshape --------------------------------------------------------------------------------
+# --- reshape --------------------------------------------------------------------------------------
 
 
 def _reshape_type(x: ArrayType, *, shape: Shape) -> ArrayType:
@@ -37,7 +37,7 @@ reshape = linear(
     batch=lambda n, *, shape: {"shape": (n, *shape)},
 )
 
-# --- transpose ------------------------------------------------------------------------------
+# --- transpose ------------------------------------------------------------------------------------
 
 
 def _inverse(axes: Shape) -> Shape:
@@ -53,7 +53,7 @@ transpose = linear(
     batch=lambda n, *, axes: {"axes": (0, *(a + 1 for a in axes))},
 )
 
-# --- broadcast: of equal rank; numpy_api inserts the axes before -----------------------------
+# --- broadcast: of equal rank; numpy_api inserts the axes before ----------------------------------
 
 
 def _stretched(x: ArrayType, shape: Shape) -> tuple[int, ...]:
@@ -69,7 +69,7 @@ broadcast = linear(
     batch=lambda n, *, shape: {"shape": (n, *shape)},
 )
 
-# --- basic slices: one int or Slice per axis -------------------------------------------------
+# --- basic slices: one int or Slice per axis ------------------------------------------------------
 
 
 def _slice_type(x: ArrayType, *, index: tuple[Any, ...]) -> ArrayType:
@@ -90,7 +90,7 @@ getitem = linear(
     masks=True,
 )
 
-# --- place: the transpose of a slice, an array of zeros with x in the selected box -----------
+# --- place: the transpose of a slice, an array of zeros with x in the selected box ----------------
 
 
 def _place(x: Any, *, index: tuple[Any, ...], shape: Shape) -> Any:
@@ -103,7 +103,7 @@ def _place_boxes(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> tupl
     return Piece((), None, 0.0), Piece(_native(attrs["index"]), 0)
 
 
-place = linear(
+place: Op = linear(
     "place",
     Kind.MOVEMENT,
     _place,
@@ -116,7 +116,7 @@ place = linear(
     code=Pieces(_place_boxes),
 )
 
-# --- update: x with v in the selected box -----------------------------------------------------
+# --- update: x with v in the selected box ---------------------------------------------------------
 
 
 def _update(x: Any, v: Any, *, index: tuple[Any, ...]) -> Any:
@@ -173,7 +173,7 @@ update = register(
     )
 )
 
-# --- concatenate ----------------------------------------------------------------------------
+# --- concatenate ----------------------------------------------------------------------------------
 
 
 def _concatenate_type(*types: ArrayType, axis: int) -> ArrayType:

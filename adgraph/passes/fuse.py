@@ -2,7 +2,8 @@
 
 The program becomes an ordered list of units: groups, and nodes that stand alone (data movement,
 library calls). A node joins the first unit at or behind the last of its producers whose iteration
-space admits it, so the order of units is always an order of execution.
+space admits it, so the order of units is always an order of execution. In the end groups repeat
+cheap nodes whose results they would have to read (`adgraph.passes.repeat`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from adgraph.analysis.space import Space
 from adgraph.control.fused import fused
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Kind
+from adgraph.passes.repeat import makers, repeated
 
 MOST_NODES = 40  # LOWERING.md, section 9: compile time grows faster than kernels
 LOOK_AHEAD = 16  # units searched for a common operand
@@ -53,6 +55,10 @@ def fuse(graph: Graph) -> Graph:
         else:
             unit_of.update(dict.fromkeys(node.outputs, len(units)))
             units.append(node)
+    maker = makers(graph)
+    for unit in units:
+        if isinstance(unit, _Group):
+            unit.space = repeated(unit.space, maker, MOST_NODES)
     return _assemble(graph, units, views)
 
 

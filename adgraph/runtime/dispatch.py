@@ -14,24 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import TracingError, message
+from adgraph.errors import AdgraphError, TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.program import lower
 from adgraph.passes.pipeline import CANONICAL, FINAL, Report, run_pipeline
 from adgraph.runtime.compiled import Compiled
-from adgraph.schedule.budget import parse_bytes
-from adgraph.tracing.trace import Abstract, Static, Trace, abstract, trace_function
+from adgraph.tracing.trace import Abstract, Static, Trace, abstract, static, trace_function
 from adgraph.tracing.tree import LEAF, Structure, flatten, paths, unflatten
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `@trace(...)` was given."""
+    """What `@trace(...)` was given; a static parameter has both its number and its name here."""
 
     static_argnums: tuple[int, ...] = ()
     static_argnames: tuple[str, ...] = ()
-    memory_budget: str | int | None = None
+    memory_budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,36 +103,43 @@ class Dispatcher:
         self.parameters = _parameters(function)
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._static or kwargs:
-            leaves, structure = flatten(self.mark_static(args, kwargs))
-        else:
-            leaves, structure = _flat(args)
-        key = (structure, *map(_fast_key, leaves))
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._compile(key, args, kwargs)
-        return entry.run(leaves)
+        leaves, structure = self._flatten(args, kwargs)
+        try:
+            entry = self._entries.get((structure, *map(_fast_key, leaves)))
+        except AdgraphError:  # an argument is refused; `entry` knows its name
+            entry = None
+        return (entry or self.entry(args, kwargs)).run(leaves)
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Return the program for these arguments, compiled if it is not yet."""
-        if self._static or kwargs:
-            leaves, structure = flatten(self.mark_static(args, kwargs))
-        else:
-            leaves, structure = _flat(args)
+        signature = self.signature(args, kwargs)
+        leaves, structure = self._flatten(args, kwargs)
         key = (structure, *map(_fast_key, leaves))
-        return self._entries.get(key) or self._compile(key, args, kwargs)
+        return self._entries.get(key) or self._compile(key, signature)
+
+    def _flatten(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Sequence[Any], Any]:
+        if self._static or kwargs:
+            return flatten(self.mark_static(args, kwargs))
+        return _flat(args)
 
     def mark_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Wrap the static arguments."""
+        """Wrap the static arguments, and sort those given by name."""
+        if kwargs:
+            kwargs = dict(sorted(kwargs.items()))
         if not self._static:
             return args, kwargs
-        numbers = {n % len(args) if n < 0 else n for n in self.options.static_argnums}
-        names = self.options.static_argnames
-        numbers |= {self.parameters.index(n) for n in names if n in self.parameters}
-        marked = tuple(Static.of(a) if i in numbers else a for i, a in enumerate(args))
-        return marked, {k: Static.of(v) if k in names else v for k, v in kwargs.items()}
+        numbers, names = self.options.static_argnums, self.options.static_argnames
+        marked = tuple(
+            static(a, self._argument(i)) if i in numbers else a for i, a in enumerate(args)
+        )
+        return marked, {k: static(v, k) if k in names else v for k, v in kwargs.items()}
+
+    def _argument(self, number: int) -> str:
+        return self.parameters[number] if number < len(self.parameters) else f"argument {number}"
 
     def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
         """Describe the arguments."""
@@ -142,10 +148,9 @@ class Dispatcher:
         described = tuple(abstract(x, n) for x, n in zip(leaves, names, strict=True))
         return Signature(structure, described, names)
 
-    def _compile(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+    def _compile(self, key: Any, signature: Signature) -> Entry:
         with self._lock:
             if key not in self._entries:
-                signature = self.signature(args, kwargs)
                 self._entries[key] = compile_entry(self.function, signature, self.options)
             return self._entries[key]
 
@@ -158,8 +163,7 @@ def compile_entry(
         function, signature.structure, signature.leaves, _input_names(signature)
     )
     graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
-    budget = None if options.memory_budget is None else parse_bytes(options.memory_budget)
-    compiled = Compiled(lower(graph, budget))
+    compiled = Compiled(lower(graph, options.memory_budget))
     inputs = tuple(
         (i, leaf.type.dtype.newbyteorder("="))
         for i, leaf in enumerate(signature.leaves)
@@ -185,18 +189,55 @@ def _fast_key(x: Any) -> Any:
         return x.dtype, x.shape
     if kind in _PLAIN:
         return kind
-    if isinstance(x, (np.ndarray, np.generic)):
-        return x.dtype, x.shape
+    if isinstance(x, np.generic):
+        return x.dtype, ()
     return abstract(x)
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _signature(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
     try:
-        parameters = inspect.signature(function).parameters.values()
+        return tuple(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return ()
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return tuple(p.name for p in parameters if p.kind in kinds)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(p.name for p in _signature(function) if p.kind in _POSITIONAL)
+
+
+def resolve_static(
+    function: Callable[..., Any], argnums: Sequence[int], argnames: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the numbers and names of the static parameters; each parameter has both."""
+    parameters = _parameters(function)
+    kinds = {p.name: p.kind for p in _signature(function)}
+    more = inspect.Parameter.VAR_POSITIONAL in kinds.values() or not kinds
+    anything = inspect.Parameter.VAR_KEYWORD in kinds.values() or not kinds
+    for n in argnums:
+        if not -len(parameters) <= n < len(parameters) and not (more and n >= 0):
+            raise _no_parameter(function, f"static_argnums={n}", parameters)
+    for name in argnames:
+        if name not in kinds and not anything:
+            raise _no_parameter(function, f"static_argnames={name!r}", tuple(kinds))
+    numbers = {n + len(parameters) if n < 0 else n for n in argnums}
+    numbers |= {parameters.index(name) for name in argnames if name in parameters}
+    names = {*argnames, *(parameters[n] for n in numbers if n < len(parameters))}
+    return tuple(sorted(numbers)), tuple(sorted(names))
+
+
+def _no_parameter(
+    function: Callable[..., Any], given: str, parameters: tuple[str, ...]
+) -> TracingError:
+    name = getattr(function, "__name__", "the function")
+    return TracingError(
+        message(
+            f"{given} names no parameter of {name}, which has ({', '.join(parameters)})",
+            "a static argument is found by its position or its name",
+        )
+    )
 
 
 def argument_names(parameters: tuple[str, ...], structure: Structure) -> tuple[str, ...]:

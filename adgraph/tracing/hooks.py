@@ -87,6 +87,23 @@ def _extreme(choose: np.ufunc, plain: Callable[..., Any]) -> Callable[..., Any]:
     return extreme
 
 
+def _isinstance(x: Any, kinds: Any) -> bool:
+    """A traced array passes for an ndarray, a traced number for the scalar it stands for."""
+    if isinstance(x, kinds) or not isinstance(x, Tracer):
+        return isinstance(x, kinds)
+    return isinstance(_stand_in(x), kinds)
+
+
+def _stand_in(x: Tracer) -> Any:
+    if x.weak is not None:
+        return x.weak()
+    return x.dtype.type() if not x.shape else np.empty((0,) * x.ndim, x.dtype)
+
+
+def _isscalar(x: Any) -> bool:
+    return np.isscalar(_stand_in(x) if isinstance(x, Tracer) else x)
+
+
 def _sum(items: Any, /, start: Any = 0) -> Any:
     return functools.reduce(operator.add, list(items), start)
 
@@ -164,8 +181,10 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     builtins.complex: lambda *args: complex(*args) if len(args) != 1 else _number(complex, *args),
     builtins.max: _extreme(np.maximum, max),
     builtins.min: _extreme(np.minimum, min),
+    builtins.isinstance: _isinstance,
     builtins.sum: _sum,
     builtins.round: _round,
+    np.isscalar: _isscalar,
     np.float64: lambda x=0.0: np.asarray(x).astype(np.float64)[()] if not isinstance(x, Tracer) else as_tracer(x, np.float64),
     **{
         f: _dispatching(f)

@@ -25,6 +25,7 @@ from adgraph.tracing.tracer import (
     as_tracer,
     building,
     read,
+    refuse_subclass,
     tracer,
     weak_type,
 )
@@ -47,12 +48,19 @@ class Static:
     """An argument, or a result, that is part of the program: it compares by type and value."""
 
     value: Any
-    kind: type
+    kind: Any
 
     @staticmethod
     def of(value: Any) -> Static:
         """Wrap a value; equal numbers of different types are different programs."""
-        return Static(value, type(value))
+        return Static(value, _kind(value))
+
+
+def _kind(value: Any) -> Any:
+    """What tells equal values apart: their types, and the sign of zero."""
+    if type(value) is tuple:
+        return tuple(map(_kind, value))
+    return (float, str(value)) if type(value) is float else type(value)
 
 
 register_leaf(Static)
@@ -104,29 +112,37 @@ def abstract(x: Any, name: str = "an argument") -> Abstract | Static:
     if isinstance(x, ArrayType):
         return Abstract(x)
     if not is_array(x):
-        return _static(x, name)
+        return static(x, name)
+    refuse_subclass(x, name)
     type = type_of(x)
     if type.dtype.kind not in SUPPORTED_KINDS:
         raise DtypeError(
             message(
-                f"{name} is an array of dtype {type.dtype} and shape {type.shape}",
-                "supported are bool, integers, float32, float64 and complex numbers; a ragged "
-                "list of lists has no numeric dtype",
+                f"{name} is {_described(type)}",
+                "supported are bool, integers, float32 and float64; a ragged list of lists has no "
+                "numeric dtype, nor has an integer beyond 64 bits",
                 "convert it with np.asarray(x, dtype=float), or pad ragged rows",
             )
         )
     if type.dtype.kind in "fc" and type.dtype.char not in "fdFD":
         raise DtypeError(
             message(
-                f"{name} is an array of dtype {type.dtype}",
-                "there are kernels for float32, float64, complex64 and complex128",
+                f"{name} is {_described(type)}",
+                "there are kernels for float32 and float64",
                 "convert it with x.astype(np.float64)",
             )
         )
     return Abstract(type, weak_type(x))
 
 
-def _static(x: Any, name: str) -> Static:
+def _described(type: ArrayType) -> str:
+    return f"an array of dtype {type.dtype} and shape {type.shape}"
+
+
+def static(x: Any, name: str) -> Static:
+    """Make an argument part of the program."""
+    if isinstance(x, Static):
+        return x
     try:
         hash(x)
     except TypeError:

@@ -88,7 +88,6 @@ class Tracer(Traced):
 
     __slots__ = ("_type", "cell", "path", "weak")
     __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(
         self, cell: Cell, path: tuple[View, ...] = (), weak: PythonNumber | None = None
@@ -171,6 +170,7 @@ class Tracer(Traced):
         return DISPATCH.function(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        current()  # a value kept after its trace is another mistake
         raise TracingError(
             message(
                 f"a traced array {self._type} was converted to a plain NumPy array",
@@ -182,7 +182,18 @@ class Tracer(Traced):
 
     # --- Python's conversions: refused unless the value is known -------------------------------
 
+    def __hash__(self) -> int:
+        raise TracingError(
+            message(
+                f"a traced value {self._type} was used as the key of a dict or in a set",
+                "while tracing there is no number yet that could be looked up",
+                "mark the argument as static: @trace(static_argnames=...), or select from an "
+                "array: table[i]",
+            )
+        )
+
     def __bool__(self) -> bool:
+        current()
         known = known_value(self)
         if known is not None:
             return bool(known)
@@ -196,6 +207,7 @@ class Tracer(Traced):
         )
 
     def __index__(self) -> int:
+        current()
         known = known_value(self)
         if known is not None and self.dtype.kind in "iu":
             return operator.index(known.item())
@@ -438,7 +450,8 @@ def read(handle: Tracer) -> Value:
             )
         )
     for step in handle.path:
-        (value,) = builder.emit(step.op, (value,), step.attrs, origin())
+        known = _fold(step.op, (value,), step.attrs)
+        (value,) = known or builder.emit(step.op, (value,), step.attrs, origin())
     return builder.capture(value)
 
 
@@ -522,6 +535,18 @@ def origin() -> Origin:
 # --- lifting ------------------------------------------------------------------------------------
 
 
+def refuse_subclass(x: Any, name: str) -> None:
+    """Refuse arrays whose class gives NumPy's functions another meaning, such as a mask."""
+    if isinstance(x, np.ndarray) and type(x) not in (np.ndarray, np.memmap):
+        raise TracingError(
+            message(
+                f"{name} is a {type(x).__name__}, a subclass of np.ndarray",
+                "a subclass may change what * or np.sum mean; a program holds plain arrays",
+                "pass np.asarray(x), or the data and the mask as two arrays",
+            )
+        )
+
+
 def lift(x: Any) -> Value:
     """Make a constant of the current program."""
     array = np.asarray(x)
@@ -540,6 +565,7 @@ def lift(x: Any) -> Value:
 def as_tracer(x: Any, dtype: Any = None) -> Tracer:
     """Turn a tracer, an array or a number into a tracer, converted to `dtype` if one is given."""
     if not isinstance(x, Tracer):
+        refuse_subclass(x, "an array")
         return tracer(lift(np.asarray(x, dtype)))
     if dtype is None or x.dtype == dtype:
         return x

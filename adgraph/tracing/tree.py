@@ -74,6 +74,27 @@ def _structure(x: Any, leaves: list[Any]) -> Structure:
     return Branch(type(x), keys, tuple(_structure(child, leaves) for child in children))
 
 
+def matched(x: Any, structure: Structure) -> list[Any] | None:
+    """Return the leaves of a pytree in the order of a structure, or None if it has another one.
+
+    The keys of a dict may come in any order.
+    """
+    leaves: list[Any] = []
+    return leaves if _match(x, structure, leaves) else None
+
+
+def _match(x: Any, structure: Structure, leaves: list[Any]) -> bool:
+    items = _items(x)
+    if isinstance(structure, Leaf) or items is None:
+        leaves.append(x)
+        return isinstance(structure, Leaf) and items is None
+    if type(x) is not structure.type or set(items[0]) != set(structure.keys):
+        return False
+    children = dict(zip(*items, strict=True))
+    pairs = zip(structure.keys, structure.children, strict=True)
+    return all(_match(children[key], child, leaves) for key, child in pairs)
+
+
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """Put leaves into a structure."""
     return _build(structure, iter(leaves))

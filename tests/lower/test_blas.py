@@ -196,3 +196,27 @@ def test_a_zero_on_the_diagonal_stops_triangular_solve_with_status_1(call: Any) 
     a = np.diag([1.0, 0.0, 2.0])
     operands = [a, np.ones((3, 1)), np.ones((3, 1))]
     assert call(blas.triangular_solve("f8"), operands, 1, 3, 1, 1, 0) == blas.SINGULAR
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_solves_from_a_factorization_agree_with_numpy(
+    call: Any, dtype: str, transposed: bool
+) -> None:
+    for n in ORDERS:
+        a, packed = well_conditioned(2, n, dtype), np.empty((2, n, n), dtype)
+        pivots = np.empty((2, n), np.int32)
+        assert call(blas.lu(dtype), [a, packed, pivots], 2, n) == 0
+        for nrhs in (0, 1, 3):
+            b, x = matrices(2, n, nrhs, dtype), np.empty((2, n, nrhs), dtype)
+            arguments = [a, packed, pivots, b, x]
+            assert call(blas.lu_solve(dtype), arguments, 2, n, nrhs, int(transposed)) == 0
+            matrix = a.swapaxes(1, 2) if transposed else a
+            np.testing.assert_allclose(matrix @ x, b, rtol=0, atol=tolerance(dtype))
+
+
+def test_a_zero_pivot_stops_a_solve_from_a_factorization(call: Any) -> None:
+    a, b = np.ones((1, 2, 2)), np.ones((1, 2, 1))
+    packed, pivots, x = np.empty_like(a), np.empty((1, 2), np.int32), np.empty_like(b)
+    call(blas.lu("f8"), [a, packed, pivots], 1, 2)
+    assert call(blas.lu_solve("f8"), [a, packed, pivots, b, x], 1, 2, 1, 0) == blas.SINGULAR

@@ -122,6 +122,19 @@ def test_a_cotangent_that_happens_to_be_zero_keeps_its_derivative(outer: Any) ->
         assert evaluate(vjp(graph, [1]), x, y, one, 0 * one, one)[-1] == 0.25
 
 
+def test_a_zero_seed_of_the_second_derivative_spares_an_infinite_slope() -> None:
+    """The gradient of sqrt, differentiated by its cotangent, from a seed that is 0 at 0."""
+    x, seed = np.array([0.0, 4.0]), np.array([0.0, 1.0])
+    graph = vjp(vjp(graph_of(np.sqrt, x), [0]), [1])
+    np.testing.assert_array_equal(evaluate(graph, x, seed, 0 * x, seed)[-1], [0.0, 0.25])
+
+
+def test_an_infinite_seed_spares_a_cotangent_that_is_zero() -> None:
+    x, ct, seed = np.array([4.0]), np.array([0.0]), np.array([np.inf])
+    graph = vjp(vjp(graph_of(np.sqrt, x), [0]), [0])
+    np.testing.assert_array_equal(evaluate(graph, x, ct, 0 * x, seed)[-1], [0.0])
+
+
 KINKS: dict[str, tuple[Callable[..., Any], tuple[float, ...], tuple[float, ...]]] = {
     "absolute": (np.absolute, (0.0,), (0.0,)),
     "fabs": (np.fabs, (0.0,), (0.0,)),

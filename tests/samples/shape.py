@@ -76,5 +76,6 @@ SAMPLES: list[Sample] = [
         normal((3,)), exact=False),
     row("trace", "sum", lambda x: np.trace(x, 0, 0, 1), exact=False),
     row("tril", "where", lambda x: np.tril(x, -1) + np.triu(x)[::-1], normal((3, 3))),
-    row("meshgrid", "broadcast", lambda x, y: np.meshgrid(x, y)[0] * y[:, None], normal((3,), (2,))),
+    row("meshgrid", "broadcast", lambda x, y: np.meshgrid(x, y)[0] * y[:, None],
+        normal((3,), (2,))),
 ]  # fmt: skip

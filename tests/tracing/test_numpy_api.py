@@ -33,7 +33,6 @@ SMALL = K.astype(np.int16)
 UNSIGNED = np.abs(K).astype(np.uint8)
 B = K > 0
 NARROW = M.astype(np.float32)
-C = M + 1j * M[::-1]
 I1 = np.array([3, 0, -1])
 I2 = np.array([[0, 2], [1, -3]])
 ROW_MASK = np.array([True, False, True, True])
@@ -73,7 +72,7 @@ def gradient(function: Function, *args: Any) -> list[Any]:
     return list(evaluate(vjp(t.graph, active, unit_seed=True), *args)[len(t.graph.outputs) :])
 
 
-# --- reductions -------------------------------------------------------------------------------------
+# --- reductions -----------------------------------------------------------------------------------
 
 REDUCTIONS = [
     case(lambda x: np.sum(x, axis=()), X),
@@ -109,13 +108,11 @@ REDUCTIONS = [
     case(lambda x: np.mean(x, axis=0, dtype=np.float64), NARROW),
     case(lambda x: x.mean(1, where=CELL_MASK), M[:3].repeat(2, 0)[:4]),
     case(lambda x: np.mean(x, axis=0), EMPTY),
-    case(np.mean, C),
     case(np.var, X),
     case(lambda x: np.var(x, axis=(0, 2), ddof=1, keepdims=True), X),
     case(lambda x: np.var(x, axis=0, correction=2), M),
     case(lambda x: np.var(x, axis=0, where=CELL_MASK), M),
     case(lambda x: np.var(x, mean=x.mean(axis=1, keepdims=True), axis=1), M),
-    case(np.var, C),
     case(np.var, K),
     case(lambda x: np.var(x, axis=1, ddof=3), M),
     case(lambda x: x.std(axis=1, ddof=1), NARROW),
@@ -126,6 +123,7 @@ REDUCTIONS = [
     case(lambda x, w: np.average(x, weights=w, returned=True), M, M * M),
     case(lambda x, w: np.average(x, 1, w, keepdims=True), K, np.arange(3)),
     case(lambda x: np.average(x, axis=1, returned=True), M),
+    case(lambda x, w: np.average(x, axis=(2, 0), weights=w), X, RNG.random((2, 4))),
     case(np.max, X),
     case(np.amax, K),
     case(np.max, B),
@@ -193,12 +191,19 @@ def test_out_receives_the_result_of_a_reduction() -> None:
     assert_equals_numpy(total, M)
 
 
-# --- shapes -----------------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 
 def _rolled_copy(x: Any) -> Any:
     """Copies must not alias what they copy."""
-    for y in (np.roll(x, 0), x.flatten(), np.copy(x), np.tile(x, 1), np.repeat(x, 1, 0), np.pad(x, 0)):
+    for y in (
+        np.roll(x, 0),
+        x.flatten(),
+        np.copy(x),
+        np.tile(x, 1),
+        np.repeat(x, 1, 0),
+        np.pad(x, 0),
+    ):
         y[...] = 0
     return x
 
@@ -319,7 +324,7 @@ def test_functions_of_shape_equal_numpy(function: Function, args: tuple[Any, ...
     assert_equals_numpy(function, *args, accuracy="exact")
 
 
-# --- indexing ---------------------------------------------------------------------------------------
+# --- indexing -------------------------------------------------------------------------------------
 
 KEYS: list[Any] = [
     np.s_[I1],
@@ -464,7 +469,7 @@ def test_a_position_out_of_bounds_is_an_error_at_run_time() -> None:
             evaluate(graph, M, np.array([0, 1, 4]))
 
 
-# --- products and contractions ----------------------------------------------------------------------
+# --- products and contractions --------------------------------------------------------------------
 
 A23, A34, A42 = (RNG.standard_normal(s) for s in ((2, 3), (3, 4), (4, 2)))
 T4 = RNG.standard_normal((2, 3, 4, 3))
@@ -475,18 +480,17 @@ PRODUCTS = [
     case(np.matmul, B, B.T),
     case(np.matmul, SMALL, UNSIGNED.T),
     case(np.matmul, NARROW, K.T),
-    case(np.matmul, C, C.T),
     case(np.dot, K, M.T),
     case(np.dot, X, RNG.standard_normal((5, 2, 3))),
     case(np.dot, M, 3.0),
     case(lambda a, b: a.dot(b), A23, A34),
-    case(np.vdot, C, C),
+    case(np.vdot, M, K),
     case(np.inner, M, K[:2]),
     case(np.inner, V, V),
     case(np.outer, M, K),
     case(np.linalg.outer, V, V),
     case(np.vecdot, M, K),
-    case(lambda a, b: np.vecdot(a, b, axis=0), C, C),
+    case(lambda a, b: np.linalg.vecdot(a, b, axis=0), M, K),
     case(np.matvec, STACK, RHS.T),
     case(np.vecmat, RHS.T, STACK),
     case(np.linalg.matmul, A23, A34),
@@ -546,7 +550,6 @@ EINSUMS = [
     ("ij,jk", (K, K.T)),
     ("ij,ij->i", (B, B)),
     ("ij,jk", (NARROW, K.T)),
-    ("ij,kj->ik", (C, C)),
     (" i j , j k -> i k ", (A23, A34)),
 ]
 
@@ -576,7 +579,6 @@ SOLVES = [
     case(np.linalg.solve, STACK[:, None], np.stack([RHS] * 4)),
     case(np.linalg.solve, np.eye(3, dtype=int) * 2, np.arange(3)),
     case(np.linalg.solve, SQUARE.astype(np.float32), RHS.astype(np.float32)),
-    case(np.linalg.solve, SQUARE + 1j * np.eye(3), RHS),
     case(np.linalg.solve, np.zeros((0, 0)), np.zeros((0, 2))),
     case(np.linalg.inv, STACK),
     case(np.linalg.inv, np.array([[2, 1], [0, 1]])),
@@ -592,12 +594,8 @@ SOLVES = [
     case(np.linalg.norm, X),
     case(np.linalg.norm, K),
     case(np.linalg.norm, NARROW),
-    case(np.linalg.norm, C),
     case(np.linalg.norm, ZERO),
-    *(
-        case(lambda a, p=p: np.linalg.norm(a, p), V)
-        for p in (1, 2, 3, 0.5, 0, np.inf, -np.inf)
-    ),
+    *(case(lambda a, p=p: np.linalg.norm(a, p), V) for p in (1, 2, 3, 0.5, 0, np.inf, -np.inf)),
     *(
         case(lambda a, p=p: np.linalg.norm(a, p, axis=(2, 0), keepdims=True), X)
         for p in ("fro", 1, -1, np.inf, -np.inf)
@@ -631,7 +629,7 @@ def test_forward_and_backward_program_of_a_solve_share_one_factorization() -> No
     assert names.count("lu_solve") == 2
 
 
-# --- constructors -----------------------------------------------------------------------------------
+# --- constructors ---------------------------------------------------------------------------------
 
 CONSTRUCTORS = [
     case(lambda x: np.array([x[0], 2 * x[1]]), V),
@@ -653,7 +651,7 @@ def test_constructors_equal_numpy(function: Function, args: tuple[Any, ...]) -> 
     assert_equals_numpy(function, *args, accuracy="exact")
 
 
-# --- conventions of derivatives -----------------------------------------------------------------------
+# --- conventions of derivatives -------------------------------------------------------------------
 
 
 def test_the_deviation_of_equal_numbers_and_the_norm_of_zeros_have_gradient_zero() -> None:
@@ -702,7 +700,7 @@ def test_a_cholesky_factor_depends_on_the_lower_triangle_only() -> None:
     assert (np.triu(g, 1) == 0).all()
 
 
-# --- errors -----------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 FAULTS = [
     (lambda x: np.sum(x, axis=5), ValueError, IndexError, (M,)),
@@ -721,7 +719,6 @@ FAULTS = [
     (lambda x: np.broadcast_to(x, (4, 4)), ValueError, ValueError, (M,)),
     (lambda x: np.concatenate([x, x[0]]), ValueError, ValueError, (M,)),
     (lambda x: np.concatenate([x, x[:, :1]]), ValueError, ValueError, (M,)),
-    (lambda x: np.concatenate([]), ValueError, ValueError, (M,)),
     (lambda x: np.concatenate([x, x], dtype=int), TypeError, TypeError, (M,)),
     (lambda x: np.stack([x, x[:1]]), ValueError, ValueError, (M,)),
     (lambda x: np.split(x, 3), ValueError, ValueError, (M,)),
@@ -738,7 +735,7 @@ FAULTS = [
     (lambda x: x[np.ones(3, bool)], IndexError, IndexError, (M,)),
     (lambda x: x["a"], IndexError, (IndexError, TypeError), (M,)),
     (lambda x: x.__setitem__([0, 1], np.ones(2)), ValueError, ValueError, (M,)),
-    (lambda x: np.take(x, 7), IndexError, IndexError, (M,)),
+    (lambda x: np.take(x, 77), IndexError, IndexError, (M,)),
     (lambda a, b: a @ b, ValueError, ValueError, (M, M)),
     (lambda a: a @ 2.0, ValueError, ValueError, (M,)),
     (np.dot, ValueError, ValueError, (M, M)),
@@ -772,6 +769,7 @@ def test_what_numpy_refuses_is_refused(
     assert isinstance(caught.value, AdgraphError)
 
 
+OUT = np.zeros(3)
 REFUSALS = [
     (lambda x: np.ravel(x, order="K"), "order='K'"),
     (lambda x: x.reshape(-1, order="A"), "order='A'"),
@@ -786,9 +784,10 @@ REFUSALS = [
     (lambda x: np.compress(x[0] > 0, x, 1), "np.where"),
     (lambda x: x.__setitem__([0, 0], x[:2]), "np.add.at"),
     (lambda x: x.__setitem__(x > 0, np.arange(3.0)), "np.where"),
-    (lambda x: np.sum(x, out=np.zeros_like(M)[0, 0:1].reshape(())), "plain NumPy array"),
+    (lambda x: np.sum(x, axis=0, out=OUT), "plain NumPy array"),
     (lambda x: np.add.at(M, 0, x[0]), "plain NumPy array"),
     (lambda x: np.repeat(x, np.argmax(x)), "repeats"),
+    (lambda x: np.logical_or.reduce(x, initial=True), "initial=True"),
     (lambda x: np.unique(x), "np.unique is not supported"),
     (lambda x: np.median(x), "np.median is not supported"),
     (lambda x: np.multiply.reduceat(x, [0, 1]), "multiply.reduceat"),

@@ -131,7 +131,7 @@ def part(x: Tracer, axis: int, start: int, stop: int | None) -> Any:
 
 
 @implements(np.array_split)
-def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     x = as_tracer(ary)
     place = normal_axis(axis, x.ndim)
     extent = x.shape[place]
@@ -150,7 +150,7 @@ def _edges(sections: Any, extent: int) -> list[Any]:
 
 
 @implements(np.split)
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     x = as_tracer(ary)
     extent = x.shape[normal_axis(axis, x.ndim)]
     if not np.ndim(indices_or_sections) and extent % int(indices_or_sections):
@@ -166,7 +166,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 def _split_along(function: Callable[..., Any], axis: int, rank: int) -> None:
     @implements(function)
-    def split_along(ary: Any, indices_or_sections: Any) -> list[Any]:
+    def split_along(ary: Any, indices_or_sections: Any) -> Any:
         x = as_tracer(ary)
         if x.ndim < rank:
             raise ShapeError(message(f"np.{function.__name__} needs {rank} axes, found {x.shape}"))
@@ -256,7 +256,7 @@ def _rolled(x: Tracer, shift: int, axis: int) -> Any:
 
 
 @implements(np.tile)
-def tile(A: Any, reps: Any) -> Any:
+def tile(A: Any, reps: Any) -> Any:  # noqa: N803  NumPy's name
     x = as_tracer(A)
     counts = tuple(int(n) for n in _listed(reps))
     rank = max(x.ndim, len(counts))
@@ -358,8 +358,10 @@ def _pad_constant(x: Tracer, widths: Any, values: Any) -> Any:
             return ops.place(x, index=box, shape=shape) if shape != x.shape else strong(x)
         whole = broadcast_to(as_tracer(values, x.dtype), shape)
         return ops.update(whole, x, index=box)
-    fills = broadcast_to(as_tracer(np.asarray(values) if not isinstance(values, Tracer) else values,
-                                   x.dtype), (x.ndim, 2))
+    fills = broadcast_to(
+        as_tracer(np.asarray(values) if not isinstance(values, Tracer) else values, x.dtype),
+        (x.ndim, 2),
+    )
     for axis, (before, behind) in enumerate(widths.tolist()):
         ends = [(before, fills[axis, 0]), (behind, fills[axis, 1])]
         first, last = (
@@ -431,9 +433,7 @@ def meshgrid(
 
 
 @implements(np.diff)
-def diff(
-    a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None
-) -> Any:
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     x = as_tracer(a)
     if n < 0:
         raise ShapeError(message(f"np.diff: n={n} is negative"))

@@ -34,7 +34,7 @@ class Term:
     labels: str
 
 
-# --- subscripts -------------------------------------------------------------------------------------
+# --- subscripts -----------------------------------------------------------------------------------
 
 
 def _fault(subscripts: str, why: str) -> ShapeError:
@@ -60,15 +60,13 @@ def _letter(label: Any) -> str:
 def _without_ellipsis(
     terms: list[str], result: str | None, arrays: list[Tracer], text: str
 ) -> tuple[list[str], str]:
-    """Give the axes that an ellipsis stands for letters of their own, and make the result explicit."""
+    """Give the axes that an ellipsis stands for letters of their own; make the result explicit."""
     used = set("".join(terms)) | set(result or "")
     spare = [c for c in string.ascii_letters if c not in used]
     widths = [_ellipsis_width(t, a, text) for t, a in zip(terms, arrays, strict=True)]
     wide = max(widths, default=0)
     names = "".join(spare[:wide])
-    full = [
-        t.replace("...", names[wide - width :]) for t, width in zip(terms, widths, strict=True)
-    ]
+    full = [t.replace("...", names[wide - width :]) for t, width in zip(terms, widths, strict=True)]
     if result is None:
         counted = "".join(terms).replace(".", "")
         return full, names + "".join(sorted(c for c in set(counted) if counted.count(c) == 1))
@@ -101,7 +99,7 @@ def _extents(terms: list[str], arrays: list[Tracer], text: str) -> dict[str, int
     return extents
 
 
-# --- one operand ------------------------------------------------------------------------------------
+# --- one operand ----------------------------------------------------------------------------------
 
 
 def _prepared(array: Tracer, labels: str, extents: dict[str, int]) -> Term:
@@ -131,7 +129,7 @@ def _arranged(term: Term, labels: str) -> Tracer:
     return result
 
 
-# --- two operands -----------------------------------------------------------------------------------
+# --- two operands ---------------------------------------------------------------------------------
 
 
 def contract(a: Term, b: Term, keep: set[str]) -> Term:
@@ -156,7 +154,7 @@ def _multiplied(a: Term, b: Term, stack: str, left: str, right: str) -> Term:
     x, y = _arranged(a, stack + left), _arranged(b, stack + right)
     column = reshape(x, x.shape + (1,) * len(right))
     row = reshape(y, (*y.shape[: len(stack)], *(1,) * len(left), *y.shape[len(stack) :]))
-    product = np.logical_and(column, row) if x.dtype.kind == "b" else column * row  # type: ignore[call-overload]
+    product = np.logical_and(column, row) if x.dtype.kind == "b" else column * row
     return Term(product, stack + left + right)
 
 
@@ -172,7 +170,7 @@ def _matrix_multiplied(a: Term, b: Term, stack: str, left: str, inner: str, righ
     return Term(product, stack + left + right)
 
 
-# --- einsum -----------------------------------------------------------------------------------------
+# --- einsum ---------------------------------------------------------------------------------------
 
 
 @implements(np.einsum)
@@ -230,7 +228,7 @@ def contraction_order(
     return [tuple(step) for step in path[1:]]
 
 
-# --- tensordot --------------------------------------------------------------------------------------
+# --- tensordot ------------------------------------------------------------------------------------
 
 
 @implements(np.tensordot, np.linalg.tensordot)

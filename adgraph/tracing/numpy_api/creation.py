@@ -15,7 +15,7 @@ import numpy as np
 from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.op import type_of
 from adgraph.tracing.numpy_api.assembly import stack
-from adgraph.tracing.numpy_api.shape import check_order, shape_tuple, strong
+from adgraph.tracing.numpy_api.shape import broadcast_to, check_order, shape_tuple, strong
 from adgraph.tracing.numpy_api.table import implements, refuse
 from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 
@@ -134,7 +134,7 @@ def full(
 def filled(shape: tuple[int, ...], value: Any, dtype: Any = None) -> Any:
     """Return a new traced array with every element equal to `value`."""
     element = as_tracer(nested_array(value, dtype), dtype)
-    return strong(np.broadcast_to(element, shape))  # type: ignore[call-overload]
+    return strong(broadcast_to(element, shape))
 
 
 @constructs(np.ndarray)
@@ -152,8 +152,8 @@ def ndarray(shape: Any, dtype: Any = float, *placement: Any, **placed: Any) -> A
 
 @constructs(np.eye)
 def eye(
-    N: int,
-    M: int | None = None,
+    N: int,  # noqa: N803  NumPy's name
+    M: int | None = None,  # noqa: N803
     k: int = 0,
     dtype: Any = float,
     order: str = "C",

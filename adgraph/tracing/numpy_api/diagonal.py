@@ -113,7 +113,7 @@ def fill_diagonal(a: Tracer, val: Any, wrap: bool = False) -> None:
         )
     size = min(x.shape)
     values = np.resize(val, size) if type_of(val).ndim else val
-    write(a, np.where(np.eye(*x.shape, dtype=bool), _columns(values, x.shape), x))
+    write(a, np.where(np.eye(x.shape[0], x.shape[1]) == 1, _columns(values, x.shape), x))
 
 
 def _columns(values: Any, shape: tuple[int, ...]) -> Any:

@@ -139,7 +139,9 @@ def _check_masks(x: Tracer, given: list[Any], parts: list[Any]) -> None:
         if entry is None:
             continue
         if entry is Ellipsis:
-            axis += x.ndim - sum(len(_entries(e)) for e in given if e is not None and e is not Ellipsis)
+            axis += x.ndim - sum(
+                len(_entries(e)) for e in given if e is not None and e is not Ellipsis
+            )
             continue
         mask = None if isinstance(entry, slice) else _plain(entry)
         if mask is None or mask.dtype.kind != "b":
@@ -202,7 +204,7 @@ def _selects(index: tuple[int | Slice, ...], x: Tracer) -> bool:
     return index != tuple(Slice(0, n, 1) for n in x.shape)
 
 
-# --- arrays of integers -----------------------------------------------------------------------------
+# --- arrays of integers ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,11 @@ class Selection:
     @property
     def picked(self) -> Shape:
         """The shape of the result before new axes are inserted."""
-        return (*self.flat[: self.place], *type_of(self.indices).shape, *self.flat[self.place + 1 :])
+        return (
+            *self.flat[: self.place],
+            *type_of(self.indices).shape,
+            *self.flat[self.place + 1 :],
+        )
 
     @property
     def unique(self) -> bool:
@@ -245,8 +251,11 @@ class Selection:
 
 
 def selection(x: Tracer, parts: list[Any]) -> Selection:
-    """Analyse a key with arrays. NumPy's rule: the result has the axes of the index arrays in the
-    place of the indexed axes if these stand together (ints count as indexed), else in front."""
+    """Analyse a key with arrays.
+
+    NumPy's rule: the result has the axes of the index arrays in the place of the indexed axes if
+    these stand together (ints count as indexed), else in front.
+    """
     entries = [p for p in parts if p is not None]
     view = basic(x, [slice(None) if is_array(p) else p for p in entries])
     remaining = [p for p in entries if not isinstance(p, int)]
@@ -349,7 +358,7 @@ def _spread(value: Any, shape: Shape) -> Any:
         ) from None
 
 
-# --- traced masks -------------------------------------------------------------------------------------
+# --- traced masks ---------------------------------------------------------------------------------
 
 
 def traced_mask(key: Any) -> Tracer | None:
@@ -406,12 +415,14 @@ def _write_masked(x: Tracer, mask: Tracer, value: Any) -> None:
     write(x, np.where(aligned, _spread(new, rest), x))
 
 
-# --- functions ------------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 
 @implements(np.take)
 @method("take")
-def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
+def take(
+    a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise"
+) -> Any:
     x = as_tracer(a)
     x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
     positions = _clamped(_plain(indices), x.shape[place], mode)

@@ -19,6 +19,7 @@ from adgraph.tracing.numpy_api import reduction
 from adgraph.tracing.numpy_api.shape import (
     broadcast_to,
     matrix_transpose,
+    moveaxis,
     normal_axes,
     normal_axis,
     ravel,
@@ -31,7 +32,7 @@ from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
 
 
-# --- products ---------------------------------------------------------------------------------------
+# --- products -------------------------------------------------------------------------------------
 
 
 @implements(np.matmul)
@@ -40,6 +41,8 @@ def matmul(x1: Any, x2: Any, /) -> Any:
     a, b = as_tracer(x1, dtype), as_tracer(x2, dtype)
     if not a.shape or not b.shape:
         raise ShapeError(message("matmul: operands must have at least one axis", "", "use *"))
+    if a.ndim == b.ndim == 1 and a.shape == b.shape and dtype.kind == "f":
+        return reduction.sum(a * b)  # fuses with what is around it, as a BLAS call would not
     left = reshape(a, (1, *a.shape)) if a.ndim == 1 else a
     right = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
     product = matrix_product(left, right)
@@ -59,7 +62,7 @@ def matrix_product(a: Tracer, b: Tracer) -> Any:
     left = reshape(a, (*a.shape, 1))
     right = reshape(b, (*b.shape[:-2], 1, *b.shape[-2:]))
     if a.dtype.kind == "b":
-        return reduction.any(np.logical_and(left, right), -2)  # type: ignore[call-overload]
+        return reduction.any(np.logical_and(left, right), -2)
     return as_tracer(reduction.sum(left * right, -2), infer.dtype)
 
 
@@ -75,7 +78,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
         return store(x * y, out, "np.dot")
     if x.ndim <= 2 and y.ndim <= 2:
         return store(matmul(x, y), out, "np.dot")
-    result = np.tensordot(x, y, axes=(x.ndim - 1, max(y.ndim - 2, 0)))  # type: ignore[call-overload]
+    result = np.tensordot(x, y, axes=(x.ndim - 1, max(y.ndim - 2, 0)))
     return store(result, out, "np.dot")
 
 
@@ -85,7 +88,7 @@ def dot_method(a: Tracer, b: Any, out: Any = None) -> Any:
 
 
 def _conjugate(x: Tracer) -> Any:
-    return np.conjugate(x) if x.dtype.kind == "c" else x  # type: ignore[call-overload]
+    return np.conjugate(x) if x.dtype.kind == "c" else x
 
 
 @implements(np.vdot)
@@ -105,7 +108,7 @@ def _check_length(name: str, x: Tracer, y: Tracer) -> None:
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     a, b = as_tracer(x1), as_tracer(x2)
-    last = [np.moveaxis(x, axis, -1) for x in (a, b)]
+    last = [moveaxis(x, axis, -1) for x in (a, b)]
     _check_length("np.vecdot", *last)
     return reduction.sum(_conjugate(last[0]) * last[1], -1)
 
@@ -133,7 +136,7 @@ def inner(a: Any, b: Any, /) -> Any:
     if not x.shape or not y.shape:
         return x * y
     _check_length("np.inner", x, y)
-    return np.tensordot(x, y, axes=(-1, -1))  # type: ignore[call-overload]
+    return np.tensordot(x, y, axes=(-1, -1))
 
 
 @implements(np.outer)
@@ -166,7 +169,7 @@ def cross(
 ) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = np.moveaxis(as_tracer(a), axisa, -1), np.moveaxis(as_tracer(b), axisb, -1)
+    x, y = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
         raise ShapeError(
             message(
@@ -189,7 +192,7 @@ def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     return cross(x1, x2, axis=axis)
 
 
-def _components(x: Tracer) -> list[Any]:
+def _components(x: Any) -> list[Any]:
     """Return the components of vectors; a third one that is missing is None."""
     found = [x[..., i] for i in range(x.shape[-1])]
     return found + [None] * (3 - len(found))
@@ -197,14 +200,14 @@ def _components(x: Tracer) -> list[Any]:
 
 def _minor(x: list[Any], y: list[Any], i: int, j: int) -> Any:
     """Return x[i] y[j] - x[j] y[i]."""
-    plus = None if x[i] is None or y[j] is None else x[i] * y[j]
-    minus = None if x[j] is None or y[i] is None else x[j] * y[i]
-    if plus is None:
-        return -minus
-    return plus if minus is None else plus - minus
+    plus: Any = None if x[i] is None or y[j] is None else x[i] * y[j]
+    minus: Any = None if x[j] is None or y[i] is None else x[j] * y[i]
+    if minus is None:
+        return plus
+    return -minus if plus is None else plus - minus
 
 
-# --- square matrices --------------------------------------------------------------------------------
+# --- square matrices ------------------------------------------------------------------------------
 
 
 def _float_dtype(*arrays: Any) -> np.dtype[Any]:
@@ -315,7 +318,7 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     return store(result, out, "np.linalg.multi_dot")
 
 
-# --- norms ------------------------------------------------------------------------------------------
+# --- norms ----------------------------------------------------------------------------------------
 
 
 @implements(np.linalg.norm)
@@ -346,7 +349,7 @@ def _squared_size(x: Tracer) -> Any:
 def _vector_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if isinstance(order, str):
         raise ShapeError(message(f"np.linalg.norm: ord={order!r} is no order of a vector norm"))
-    size = np.abs(x)  # type: ignore[call-overload]
+    size = np.abs(x)
     if order == math.inf:
         return reduction.max(size, axes, keepdims=keepdims)
     if order == -math.inf:
@@ -363,16 +366,14 @@ def _matrix_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -
         refuse("np.linalg.norm", ord=order)
     rows, columns = axes
     first, second = (rows, columns) if abs(order) == 1 else (columns, rows)
-    sums = reduction.sum(np.abs(x), first, keepdims=True)  # type: ignore[call-overload]
+    sums = reduction.sum(np.abs(x), first, keepdims=True)
     extremum = reduction.max if order > 0 else reduction.min
     result = extremum(sums, second, keepdims=True)
     return result if keepdims else np.squeeze(result, axis=axes)
 
 
 @implements(np.linalg.vector_norm)
-def vector_norm(
-    x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2
-) -> Any:
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     a = as_tracer(x)
     axes = normal_axes(axis, a.ndim)
     rest = [i for i in range(a.ndim) if i not in axes]

@@ -23,8 +23,9 @@ from adgraph.tracing.numpy_api.shape import (
     ravel,
     reshape,
     strong,
+    transpose,
 )
-from adgraph.tracing.numpy_api.table import implements, method, store, ufunc_method
+from adgraph.tracing.numpy_api.table import implements, method, refuse, store, ufunc_method
 from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 
 Axis = int | tuple[int, ...] | None
@@ -41,14 +42,14 @@ def _selected(x: Tracer, where: Any, otherwise: Any, name: str) -> Tracer:
     """Replace the elements that `where=` leaves out."""
     if where is True:
         return x
-    result: Tracer = np.where(where, x, as_tracer(otherwise, x.dtype))  # type: ignore[call-overload]
+    result: Any = np.where(where, x, as_tracer(otherwise, x.dtype))
     if result.shape != x.shape:
         raise ShapeError(
             message(
                 f"{name}: where= of shape {type_of(where).shape} does not broadcast to {x.shape}"
             )
         )
-    return result
+    return as_tracer(result)
 
 
 def _number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
@@ -60,7 +61,7 @@ def _number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
     return sum(chosen, axes, keepdims=keepdims)
 
 
-# --- sums and products ------------------------------------------------------------------------------
+# --- sums and products ----------------------------------------------------------------------------
 
 
 def _sum_dtype(x: Tracer, dtype: Any) -> Any:
@@ -107,7 +108,7 @@ def nanprod(a: Any, axis: Axis = None, *args: Any, **kwargs: Any) -> Any:
 
 
 def _without_nan(x: Tracer, otherwise: int) -> Tracer:
-    return x if x.dtype.kind not in "fc" else _selected(x, ~np.isnan(x), otherwise, "np.nansum")  # type: ignore[call-overload]
+    return x if x.dtype.kind not in "fc" else _selected(x, ~np.isnan(x), otherwise, "np.nansum")
 
 
 @implements(np.count_nonzero)
@@ -115,7 +116,7 @@ def count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return sum(as_tracer(as_tracer(a), bool), axis, keepdims=keepdims)
 
 
-# --- extrema ----------------------------------------------------------------------------------------
+# --- extrema --------------------------------------------------------------------------------------
 
 
 def _extremum(name: str, op: Op, combine: np.ufunc) -> Callable[..., Any]:
@@ -160,7 +161,9 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False) -> A
 
 
 def _position(name: str, op: Op) -> Callable[..., Any]:
-    def position(a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool = False) -> Any:
+    def position(
+        a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool = False
+    ) -> Any:
         x = as_tracer(a)
         flat, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
         result = op(flat, axis=place)
@@ -176,7 +179,7 @@ argmax = method("argmax")(implements(np.argmax)(_position("argmax", ops.argmax))
 argmin = method("argmin")(implements(np.argmin)(_position("argmin", ops.argmin)))
 
 
-# --- logic ------------------------------------------------------------------------------------------
+# --- logic ----------------------------------------------------------------------------------------
 
 
 def _logical(name: str, op: Op, start: bool) -> Callable[..., Any]:
@@ -193,7 +196,7 @@ any = method("any")(implements(np.any)(_logical("any", ops.reduce_any, False)))
 all = method("all")(implements(np.all)(_logical("all", ops.reduce_all, True)))
 
 
-# --- means and deviations ---------------------------------------------------------------------------
+# --- means and deviations -------------------------------------------------------------------------
 
 
 def _mean_dtype(x: Tracer, dtype: Any) -> Any:
@@ -224,9 +227,11 @@ def _over(total: Tracer, count: Any) -> Any:
 
 
 @implements(np.nanmean)
-def nanmean(a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+def nanmean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False
+) -> Any:
     x = as_tracer(a)
-    real = ~np.isnan(x) if x.dtype.kind in "fc" else True  # type: ignore[call-overload]
+    real = ~np.isnan(x) if x.dtype.kind in "fc" else True
     return mean(x, axis, dtype, out, keepdims, where=real)
 
 
@@ -319,7 +324,8 @@ def _weights(x: Tracer, weights: Tracer, axis: Axis) -> Tracer:
     """Give weights along `axis` the shape of the array."""
     if weights.shape == x.shape:
         return weights
-    axes = normal_axes(axis, x.ndim)
+    given = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
+    axes = [normal_axis(i, x.ndim) for i in given]
     if axis is None or weights.shape != tuple(x.shape[i] for i in axes):
         raise ShapeError(
             message(
@@ -328,12 +334,13 @@ def _weights(x: Tracer, weights: Tracer, axis: Axis) -> Tracer:
                 "weights have the array's shape, or that of the averaged axes",
             )
         )
-    aligned = reshape(weights, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+    turned = transpose(weights, [axes.index(i) for i in sorted(axes)])
+    aligned = reshape(turned, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
     result: Tracer = broadcast_to(aligned, x.shape)
     return result
 
 
-# --- scans ------------------------------------------------------------------------------------------
+# --- scans ----------------------------------------------------------------------------------------
 
 
 def _scan(name: str, scan: Callable[[Tracer, int], Any]) -> Callable[..., Any]:
@@ -354,7 +361,7 @@ cumsum = method("cumsum")(implements(np.cumsum)(_scan("cumsum", _cumsum)))
 cumprod = method("cumprod")(implements(np.cumprod)(_scan("cumprod", ops.cumulative_product)))
 
 
-# --- logarithms of sums of exponentials ----------------------------------------------------------------
+# --- logarithms of sums of exponentials -----------------------------------------------------------
 
 
 def logsumexp(
@@ -378,15 +385,15 @@ def logsumexp(
     total = sum(np.exp(chosen - shift), axis, None, None, True)
     empty = total == 0
     logarithm = np.log(np.where(empty, np.ones((), x.dtype), total)) + shift
-    result = np.where(empty, as_tracer(-math.inf, x.dtype), logarithm)  # type: ignore[call-overload]
+    result = np.where(empty, as_tracer(-math.inf, x.dtype), logarithm)
     if not keepdims:
         result = reshape(result, ops.kept(x.shape, normal_axes(axis, x.ndim)))
     if initial is not None:
-        result = np.logaddexp(result, as_tracer(initial, x.dtype))  # type: ignore[call-overload]
+        result = np.logaddexp(result, as_tracer(initial, x.dtype))
     return store(result, out, "np.logaddexp.reduce")
 
 
-# --- methods of ufuncs --------------------------------------------------------------------------------
+# --- methods of ufuncs ----------------------------------------------------------------------------
 
 
 def _reduces(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
@@ -403,8 +410,10 @@ def _reduces(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
         where: Any = True,
     ) -> Any:
         x = as_tracer(array) if dtype is None else as_tracer(as_tracer(array), dtype)
-        options = {} if initial is None else {"initial": initial}
-        return function(x, axis, out=out, keepdims=keepdims, where=where, **options)
+        if function in (any, all):
+            refuse(f"np.{ufunc.__name__}.reduce", initial=initial)
+            return function(x, axis, out, keepdims, where=where)
+        return function(x, axis, out=out, keepdims=keepdims, initial=initial, where=where)
 
 
 def _accumulates(ufunc: np.ufunc, function: Callable[..., Any]) -> None:

@@ -24,9 +24,7 @@ def normal_axis(axis: Any, rank: int) -> int:
     """Return an axis as a number from 0 to rank - 1."""
     number = int(axis)
     if not -rank <= number < rank:
-        raise AxisIndexError(
-            message(f"axis {number} is out of bounds for an array of {rank} axes")
-        )
+        raise AxisIndexError(message(f"axis {number} is out of bounds for an array of {rank} axes"))
     return number % rank
 
 
@@ -101,9 +99,7 @@ def _fill_in(target: tuple[int, ...], x: Tracer) -> tuple[int, ...]:
         return target
     rest = -math.prod(target)
     if target.count(-1) > 1 or rest == 0 or x.size % rest:
-        raise ShapeError(
-            message(f"cannot reshape an array of shape {x.shape} into {target}")
-        )
+        raise ShapeError(message(f"cannot reshape an array of shape {x.shape} into {target}"))
     return tuple(x.size // rest if n == -1 else n for n in target)
 
 
@@ -184,9 +180,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     lead = len(target) - x.ndim
     aligned = (1,) * lead + x.shape
     if lead < 0 or any(n not in (1, m) for n, m in zip(aligned, target, strict=True)):
-        raise ShapeError(
-            message(f"an array of shape {x.shape} does not broadcast to {target}")
-        )
+        raise ShapeError(message(f"an array of shape {x.shape} does not broadcast to {target}"))
     aligned_x = reshape(x, aligned)
     return aligned_x if aligned == target else ops.broadcast(aligned_x, shape=target)
 

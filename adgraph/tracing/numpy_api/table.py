@@ -66,9 +66,7 @@ def op_of_ufunc(ufunc: np.ufunc) -> Op | None:
     return _ufuncs.get(ufunc)
 
 
-def dispatch_ufunc(
-    ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call of a ufunc or of one of its methods."""
     if how == "outer":
         return dispatch_ufunc(ufunc, "__call__", _crossed(ufunc, args), kwargs)
@@ -89,7 +87,9 @@ def dispatch_ufunc(
             )
         )
     if dtype is not None:
-        args = tuple(x.astype(dtype) if isinstance(x, Tracer) else np.asarray(x, dtype) for x in args)
+        args = tuple(
+            x.astype(dtype) if isinstance(x, Tracer) else np.asarray(x, dtype) for x in args
+        )
     result = _call_ufunc(ufunc, args)
     return store(result, out, f"np.{ufunc.__name__}", mask)
 
@@ -149,7 +149,7 @@ def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
                 "make out= of the result's dtype, or convert afterwards with astype",
             )
         )
-    write(target, result if mask is True else np.where(mask, result, target))  # type: ignore[call-overload]
+    write(target, result if mask is True else np.where(mask, result, target))
     return target
 
 

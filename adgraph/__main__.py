@@ -1,0 +1,60 @@
+"""The command line: `python -m adgraph demo`, `doctor` or `cache`. Begin with `main`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from adgraph import demo, doctor
+from adgraph.lower import cache
+from adgraph.timeline import show_bytes
+from adgraph.version import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    match chosen.command:
+        case "demo":
+            return demo.run(Path("adgraph-demo"))
+        case "doctor":
+            print(doctor.report())
+        case "cache":
+            _cache(chosen.action)
+        case _:
+            parser.print_help()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m adgraph", description="A graph compiler for derivatives of plain NumPy code."
+    )
+    parser.add_argument("--version", action="version", version=f"adgraph {__version__}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="command")
+    commands.add_parser("demo", help="train a network on real digits; draw adgraph-demo/graph.svg")
+    commands.add_parser(
+        "doctor", help="print what adgraph finds on this machine, and what is wrong"
+    )
+    words = "show or clear the compiled kernels kept on disk"
+    kernels = commands.add_parser("cache", help=words, description=f"{words.capitalize()}.")
+    kernels.add_argument("action", nargs="?", choices=("info", "clear"), default="info")
+    return parser
+
+
+def _cache(action: str) -> None:
+    before = cache.info()
+    held = f"{before.count} kernels, {show_bytes(before.bytes)}"
+    if action == "info":
+        print(f"{before.folder}: {held} of at most {show_bytes(cache.limit())}")
+        return
+    cache.clear()
+    after = cache.info()
+    print(f"{before.folder}: removed {before.count - after.count} of {held}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
