@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _cache(action: str) -> None:
     before = cache.info()
-    held = f"{before.count} kernels, {show_bytes(before.bytes)}"
+    noun = "kernel" if before.count == 1 else "kernels"
+    held = f"{before.count} {noun}, {show_bytes(before.bytes)}"
     if action == "info":
         print(f"{before.folder}: {held} of at most {show_bytes(cache.limit())}")
         return

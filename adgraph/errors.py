@@ -78,6 +78,7 @@ _PACKAGE = str(Path(__file__).parent)
 _SKIPPED = (_PACKAGE, str(Path(sys.modules["numpy"].__file__ or "").parent)) if (
     "numpy" in sys.modules
 ) else (_PACKAGE,)
+_DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
 def user_location() -> Location | None:
@@ -85,7 +86,7 @@ def user_location() -> Location | None:
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_SKIPPED) and not name.startswith("<frozen"):
+        if name == _DEMO or not name.startswith((*_SKIPPED, "<frozen")):
             return Location(name, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -72,9 +73,8 @@ def _adgraph() -> Contestant:
 
 
 def _autograd() -> Contestant:
-    import autograd
-    import autograd.numpy
-
+    autograd: Any = import_module("autograd")
+    array_module = import_module("autograd.numpy")
     derivatives: dict[str, Callable[..., Any]] = {
         "value_and_grad": autograd.value_and_grad,
         "jacobian": autograd.jacobian,
@@ -82,19 +82,18 @@ def _autograd() -> Contestant:
     }
 
     def primal(program: Program, arguments: Arguments) -> Run:
-        return _bound(on(program.function, autograd.numpy), arguments)
+        return _bound(on(program.function, array_module), arguments)
 
     def derivative(program: Program, arguments: Arguments) -> Run:
         transform = derivatives[program.derivative]
-        function = transform(on(program.function, autograd.numpy), _argnums(program))
+        function = transform(on(program.function, array_module), _argnums(program))
         return _bound(function, arguments)
 
     return Contestant("autograd", primal, derivative, compiles=False)
 
 
 def _jax() -> Contestant:
-    import jax
-
+    jax: Any = import_module("jax")
     jax.config.update("jax_enable_x64", True)
     derivatives: dict[str, Callable[..., Any]] = {
         "value_and_grad": jax.value_and_grad,
@@ -112,9 +111,7 @@ def _jax() -> Contestant:
 
     def derivative(program: Program, arguments: Arguments) -> Run:
         transform = derivatives[program.derivative]
-        return waiting(
-            transform(on(program.function, jax.numpy), _argnums(program)), arguments
-        )
+        return waiting(transform(on(program.function, jax.numpy), _argnums(program)), arguments)
 
     return Contestant("jax", primal, derivative)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contestants import Contestant, Run, leaves
-from benchmarks.programs import Arguments, Program
+from benchmarks.programs import Program
 
 ROUND_SECONDS = 0.02  # of each contestant in each round, or one call if that is longer
 OURS = "adgraph"

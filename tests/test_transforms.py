@@ -100,9 +100,9 @@ def test_every_transform_is_a_method_too() -> None:
 
 
 def test_derivatives_agree_with_a_complex_step_and_with_differences() -> None:
-    close(jvp(vector, (X,), (V,))[1], complex_step(vector, (X,), (V,)), rtol=1e-13)
-    close(vjp(vector, X)[1](V)[0] @ X, V @ complex_step(vector, (X,), (X,)), rtol=1e-13)
-    close(jvp(energy, (X,), (V,))[1], central_difference(energy, (X,), (V,)), rtol=1e-8)
+    close(jvp(vector, (X,), (V,))[1], complex_step(vector, (X,), (V,))[0], rtol=1e-13)
+    close(vjp(vector, X)[1](V)[0] @ X, V @ complex_step(vector, (X,), (X,))[0], rtol=1e-13)
+    close(jvp(energy, (X,), (V,))[1], central_difference(energy, (X,), (V,))[0], rtol=1e-8)
 
 
 # --- argnums, structures, aux ------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def _squared_jacobian_gradient() -> Any:
         e = np.exp(0.3 * x)
         return np.sum((np.diag(0.3 * e * (A @ x)) + e[:, None] * A) ** 2)
 
-    return [complex_step(squared, (X,), (np.eye(3)[i],)) for i in range(3)]
+    return [complex_step(squared, (X,), (np.eye(3)[i],))[0] for i in range(3)]
 
 
 def _pulled_gradient() -> Any:
@@ -266,7 +266,7 @@ def _pulled_gradient() -> Any:
         e = np.exp(0.3 * x)
         return np.sum(0.3 * e * (A @ x) * V + (e * V) @ A)
 
-    return [complex_step(pulled, (X,), (np.eye(3)[i],)) for i in range(3)]
+    return [complex_step(pulled, (X,), (np.eye(3)[i],))[0] for i in range(3)]
 
 
 def test_a_pullback_of_a_pullback_is_the_primal_map() -> None:
@@ -343,7 +343,6 @@ def test_explain_counts_flops_bytes_and_residuals() -> None:
 def test_jacobians_of_matrices_have_the_shape_of_result_and_argument() -> None:
     j = jacobian(lambda m: m @ m)(A)
     assert j.shape == (3, 3, 3, 3)
-    expected = np.einsum("ik,lj->ijkl", np.eye(3), A.T).transpose(0, 1, 2, 3)
     expected = np.einsum("ik,lj->ijkl", np.eye(3), A) + np.einsum("ik,jl->ijkl", A, np.eye(3))
     close(j, expected)
     assert jacobian(lambda x: x**2)(3.0) == 6.0

@@ -22,8 +22,8 @@ _LETTER = {"f": "f", "c": "c", "i": "i", "u": "u"}
 
 def dtype_code(dtype: Dtype) -> str:
     """Name a dtype by kind and bits: `f64`, `i32`, `bool`."""
-    if dtype.kind == "b":
-        return "bool"
+    if dtype.kind not in _LETTER:  # bool, and what only an error message speaks of
+        return dtype.name
     return f"{_LETTER[dtype.kind]}{dtype.itemsize * 8}"
 
 

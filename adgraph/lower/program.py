@@ -195,12 +195,12 @@ class _Writer:
         for node in self._graph.nodes:
             if node.op.kind is not Kind.CONSTANT:
                 continue
-            array = node.attrs["value"].array
-            if array.size == 1:
-                self._literals[node.output] = array.item()
+            constant = node.attrs["value"]
+            if constant.fill is not None:
+                self._literals[node.output] = constant.fill
             count += 1
             self._where[node.output] = (count, 0)
-            yield np.ascontiguousarray(array)
+            yield np.ascontiguousarray(constant.array)
 
     def calls(self) -> Iterator[Call]:
         for i, step in enumerate(self._schedule.steps):

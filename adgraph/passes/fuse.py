@@ -14,7 +14,7 @@ from adgraph.analysis.space import Space
 from adgraph.control.fused import fused
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Kind
-from adgraph.passes.repeat import makers, repeated
+from adgraph.passes.repeat import makers, repeat, replace
 
 MOST_NODES = 40  # LOWERING.md, section 9: compile time grows faster than kernels
 LOOK_AHEAD = 16  # units searched for a common operand
@@ -55,11 +55,72 @@ def fuse(graph: Graph) -> Graph:
         else:
             unit_of.update(dict.fromkeys(node.outputs, len(units)))
             units.append(node)
-    maker = makers(graph)
-    for unit in units:
-        if isinstance(unit, _Group):
-            unit.space = repeated(unit.space, maker, MOST_NODES)
+    _repeat_cheap_nodes(graph, units)
+    _drop_dead_nodes(graph, units, views)
     return _assemble(graph, units, views)
+
+
+def _repeat_cheap_nodes(graph: Graph, units: list[_Group | Node]) -> None:
+    maker = makers(graph)
+    groups = [unit for unit in units if isinstance(unit, _Group)]
+    for group in groups:
+        group.space = repeat(group.space, maker, MOST_NODES)
+    kept = _kept(graph, units)
+    for value in {v: None for g in groups for v in g.space.operands if v in maker}:
+        if value not in kept:
+            readers = [g for g in groups if value in g.space.operands]
+            spaces = replace(value, [g.space for g in readers], maker, kept.keys(), MOST_NODES)
+            for group, space in zip(readers, spaces, strict=True):
+                group.space = space
+
+
+def _drop_dead_nodes(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> None:
+    """Take out of the groups what nobody reads any more."""
+    read: set[Value] = set()
+    _mark(graph.outputs, views, read)
+    for unit in reversed(units):
+        if isinstance(unit, _Group):
+            unit.space = _live(unit.space, read)
+            for node in unit.space.nodes:
+                _mark(node.inputs, views, read)
+        else:
+            _mark(unit.inputs, views, read)
+    units[:] = [u for u in units if isinstance(u, Node) or u.space.nodes]
+
+
+def _mark(values: tuple[Value, ...], views: dict[Value, Node], read: set[Value]) -> None:
+    """Add values, and what they are views of."""
+    for value in values:
+        while value not in read:
+            read.add(value)
+            if value in views and views[value].inputs:
+                (value,) = views[value].inputs
+
+
+def _live(space: Space, read: set[Value]) -> Space:
+    """Return the space of the nodes on which values that are read depend."""
+    live: list[Node] = []
+    inside = set(read)
+    for node in reversed(space.nodes):
+        if node.output in inside:
+            live.append(node)
+            inside.update(node.inputs)
+    if len(live) == len(space.nodes):
+        return space
+    pruned = Space()
+    return pruned if all(map(pruned.admit, reversed(live))) else space
+
+
+def _kept(graph: Graph, units: list[_Group | Node]) -> dict[Value, None]:
+    """The values that are in memory whatever the groups read."""
+    kept = dict.fromkeys((*graph.inputs, *graph.outputs))
+    for unit in units:
+        if isinstance(unit, Node):
+            kept.update(dict.fromkeys((*unit.inputs, *unit.outputs)))
+    for node in graph.nodes:
+        if node.op.kind is Kind.VIEW:
+            kept.update(dict.fromkeys(node.inputs))
+    return kept
 
 
 def _attach_view(

@@ -2,12 +2,13 @@
 
 A large operand of a group is repeated if few light elementwise nodes give it from small operands
 (a difference of two broadcast vectors, say) or from what the group reads anyway. Then the group
-reads less, and if every reader repeats it, nobody writes it. Begin with `repeated`.
+reads less, and if every reader repeats it, nobody writes it. `repeat` is for one group; `replace`
+trades an operand of several groups for a value that is in memory anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from adgraph.analysis.space import Space
 from adgraph.ir.code import Expression
@@ -28,47 +29,76 @@ def makers(graph: Graph) -> dict[Value, Node]:
     }
 
 
-def repeated(space: Space, maker: dict[Value, Node], most_nodes: int) -> Space:
+def repeat(space: Space, maker: dict[Value, Node], most_nodes: int) -> Space:
     """Return the space with its repeatable operands computed in it."""
-    for value in _candidates(space):
-        recipe = _recipe(value, space, maker)
-        if recipe is not None and len(space.nodes) + len(recipe) <= most_nodes:
-            space = _admit_all(_inserted(space.nodes, value, recipe), space) or space
+    for value in reversed(space.operands):
+        space = _with(value, space, maker, set(space.operands), most_nodes) or space
     return space
 
 
-def _candidates(space: Space) -> list[Value]:
-    """Return the large operands that fill the space, those made last first."""
-    compared = {v for n in space.nodes if n.output.type.dtype.kind == "b" for v in n.inputs}
-    full = max((v.type.size for v in space.places), default=0)
-    return [
-        value
-        for value in reversed(space.operands)
-        if value.type.nbytes >= LARGE and value.type.size == full
-        # A product repeated in a sum may be rounded once instead of twice: no value is repeated
-        # that is compared with itself, as the gradient of a maximum does.
-        and value not in compared
-    ]
+def replace(
+    value: Value,
+    spaces: list[Space],
+    maker: dict[Value, Node],
+    kept: Set[Value],
+    most_nodes: int,
+) -> list[Space]:
+    """Return the spaces with a value computed in each, or as they are unless all can.
+
+    They may read one large value instead of it, of those which stay in memory anyway.
+    """
+    for other in (v for v in kept if v.type.size == value.type.size):
+        found = [_with(value, s, maker, {*s.operands, other}, most_nodes) for s in spaces]
+        if None not in found:
+            return [space for space in found if space is not None]
+    return spaces
 
 
-def _recipe(value: Value, space: Space, maker: dict[Value, Node]) -> list[Node] | None:
+def _with(
+    value: Value,
+    space: Space,
+    maker: dict[Value, Node],
+    readable: Set[Value],
+    most_nodes: int,
+) -> Space | None:
+    """Return the space with one operand computed in it, or None if that is not worth it."""
+    recipe = _recipe(value, space, maker, readable) if _is_candidate(value, space) else None
+    if recipe is None or len(space.nodes) + len(recipe) > most_nodes:
+        return None
+    return _admit_all(_inserted(space.nodes, value, recipe), space)
+
+
+def _is_candidate(value: Value, space: Space) -> bool:
+    """Whether an operand is large, is read once in every point, and not by a comparison.
+
+    A product repeated in a sum may be rounded once instead of twice, and the gradient of a maximum
+    compares values with what was found among them.
+    """
+    if value.type.nbytes < LARGE or value.type.size != max(v.type.size for v in space.places):
+        return False
+    return all(n.output.type.dtype.kind != "b" for n in space.nodes if value in n.inputs)
+
+
+def _recipe(
+    value: Value, space: Space, maker: dict[Value, Node], readable: Set[Value]
+) -> list[Node] | None:
     """Return the nodes that give a value, in order, or None if they are not cheap."""
     found: dict[Value, Node] = {}
 
     def gather(part: Value) -> bool:
-        if part in found or _is_small(part, value):
+        if part in space or part in found or _is_small(part, value):
             return part not in space
         node = maker.get(part)
         before = dict(found)
-        if part not in space and node is not None and all(gather(v) for v in node.inputs):
+        if node is not None and all(map(gather, node.inputs)):
             found[part] = node
             return True
         found.clear()
         found.update(before)
-        return part is not value and part in space.operands
+        return part is not value and part in readable
 
     cheap = gather(value) and sum(map(_weight, found.values())) <= MOST_WEIGHT
-    return list(found.values()) if cheap and value in found else None
+    return list(found.values()) if cheap else None
 
 
 def _is_small(part: Value, value: Value) -> bool:

@@ -51,15 +51,16 @@ class Entry:
     graph: Graph
     report: Report
     compiled: Compiled
-    inputs: tuple[tuple[int, Dtype], ...]  # position among the leaves, native dtype
+    inputs: tuple[tuple[int, Dtype], ...]  # position among the leaves
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """Call the program on the leaves of the arguments."""
         arrays = [_array(leaves[i], dtype) for i, dtype in self.inputs]
-        outputs = self.compiled(arrays)
         trace = self.trace
-        if trace.written:
-            self._write_back(leaves, outputs[len(trace.weak) :])
+        targets = self._targets(leaves) if trace.written else ()
+        outputs = self.compiled(arrays)
+        for target, value in zip(targets, outputs[len(trace.weak) :], strict=False):
+            np.copyto(target, value)
         results = [
             x if x.shape else (x.item() if weak else x[()])
             for x, weak in zip(outputs, trace.weak, strict=False)
@@ -68,21 +69,38 @@ class Entry:
             return results[0]
         return unflatten(trace.result, trace.with_static(results))
 
-    def _write_back(self, leaves: Sequence[Any], values: Sequence[Any]) -> None:
-        """Give the caller's arrays their final values."""
-        targets = [leaves[self.inputs[i][0]] for i in self.trace.written]
-        for target in targets:
+    def _targets(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the caller's arrays that the function writes into."""
+        written = [self.inputs[i][0] for i in self.trace.written]
+        for at in written:
+            target, name = leaves[at], self.signature.names[at]
             if not isinstance(target, np.ndarray) or not target.flags.writeable:
                 kind = "read-only" if isinstance(target, np.ndarray) else type(target).__name__
                 raise TracingError(
                     message(
-                        f"the traced function writes into an argument that is {kind}",
+                        f"the traced function writes into {name}, which is {kind}",
                         "in-place updates of an argument are made in the caller's array",
                         "pass a writable array, or copy the argument first: x = np.array(x)",
                     )
                 )
-        for target, value in zip(targets, values, strict=True):
-            np.copyto(target, value)
+            for i, other in enumerate(leaves):
+                if i != at and isinstance(other, np.ndarray) and _overlap(target, other):
+                    raise TracingError(
+                        message(
+                            f"the traced function writes into {name}, which shares memory with "
+                            f"{self.signature.names[i]}",
+                            "a program takes its arguments as arrays of their own",
+                            "pass a copy of one of them",
+                        )
+                    )
+        return tuple(leaves[at] for at in written)
+
+
+def _overlap(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    try:
+        return np.shares_memory(a, b, max_work=10_000)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _array(x: Any, dtype: Dtype) -> np.ndarray[Any, Any]:
@@ -165,7 +183,7 @@ def compile_entry(
     graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
     compiled = Compiled(lower(graph, options.memory_budget))
     inputs = tuple(
-        (i, leaf.type.dtype.newbyteorder("="))
+        (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )

@@ -132,7 +132,7 @@ def abstract(x: Any, name: str = "an argument") -> Abstract | Static:
                 "convert it with x.astype(np.float64)",
             )
         )
-    return Abstract(type, weak_type(x))
+    return Abstract(ArrayType(type.dtype.newbyteorder("="), type.shape), weak_type(x))
 
 
 def _described(type: ArrayType) -> str:

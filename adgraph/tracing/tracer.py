@@ -558,7 +558,8 @@ def lift(x: Any) -> Value:
                 "convert it first; a ragged list of lists has no numeric dtype: pad it",
             )
         )
-    (value,) = current().emit(constant, (), {"value": Constant.of(array)}, origin())
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    (value,) = current().emit(constant, (), {"value": Constant.of(native)}, origin())
     return value
 
 
@@ -569,7 +570,7 @@ def as_tracer(x: Any, dtype: Any = None) -> Tracer:
         return tracer(lift(np.asarray(x, dtype)))
     if dtype is None or x.dtype == dtype:
         return x
-    return emit(convert, (x,), {"dtype": np.dtype(dtype)})  # type: ignore[no-any-return]
+    return emit(convert, (x,), {"dtype": np.dtype(dtype).newbyteorder("=")})  # type: ignore[no-any-return]
 
 
 def known_value(x: Any) -> Any:
@@ -611,6 +612,9 @@ def result_dtype(*operands: Any) -> np.dtype[Any]:
 def operate(ufunc: np.ufunc, *operands: Any) -> Any:
     """Apply an operator: between Python numbers the result is a Python number."""
     if any(isinstance(x, (list, tuple)) for x in operands):
+        if ufunc is np.multiply and any(map(_is_count, operands)):
+            known = (operator.index(x) if isinstance(x, Tracer) else x for x in operands)
+            return operator.mul(*known)
         operands = tuple(
             DISPATCH.function(np.asarray, (x,), {}) if isinstance(x, (list, tuple)) else x
             for x in operands
@@ -621,6 +625,11 @@ def operate(ufunc: np.ufunc, *operands: Any) -> Any:
     if all(weak_type(x) is not None for x in operands):
         result.weak = WEAK[result.dtype.kind]
     return result
+
+
+def _is_count(x: Any) -> bool:
+    """Tell whether a list times this is a longer list."""
+    return isinstance(x, Tracer) and not x.shape and x.dtype.kind in "iu"
 
 
 def _operand(x: Any) -> bool:

@@ -220,8 +220,8 @@ CASES = (
     ),
     Case(
         "place of zeros",
-        lambda x: x + place(_fresh(2), index=_interval(1, 3), shape=(4,)),
-        (HARD[:4],),
+        lambda x: x + place(_fresh(70), index=_interval(1, 71), shape=(80,)),
+        (np.resize(HARD, 80),),  # larger than what the tracer folds
     ),
     Case("updates", _three_writes, (HARD,)),
     Case("updates", _four_elements, (PLAIN,)),
@@ -232,8 +232,8 @@ CASES = (
     Case("concatenate one", lambda x: concatenate(x, axis=0), (HARD,)),
     Case(
         "concatenate literals",
-        lambda x: x + concatenate(_fresh(2), _fresh(1), axis=0),
-        (HARD[:3],),
+        lambda x: x + concatenate(_fresh(70), _fresh(1), axis=0),
+        (np.resize(HARD, 71),),
     ),
     Case(
         "concatenate concatenated",
