@@ -334,7 +334,9 @@ class _Active:
     def assemble(self, gradients: Sequence[Any]) -> Any:
         """Put one result per active leaf into the structure of the arguments."""
         rest = iter(gradients)
-        trees = tuple(unflatten(s, list(itertools.islice(rest, _leaf_count(s)))) for s in self.structures)
+        trees = tuple(
+            unflatten(s, list(itertools.islice(rest, _leaf_count(s)))) for s in self.structures
+        )
         return trees[0] if self.single else trees
 
 
@@ -408,9 +410,7 @@ def _derivative(
 # --- gradients --------------------------------------------------------------------------------------
 
 
-def value_and_grad(
-    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
-) -> Function:
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """Make a function that returns the value and the gradient of a scalar function.
 
     The gradient has the structure of the arguments that `argnums` names. With `has_aux`, `f`
@@ -489,9 +489,7 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
 # --- forward mode -----------------------------------------------------------------------------------
 
 
-def jvp(
-    f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Any, Any]:
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """Return f(*primals) and its derivative in the direction of the tangents.
 
     >>> jvp(np.sin, (0.0,), (2.0,))
@@ -509,6 +507,7 @@ def jvp(
 
 def _jvp_function(f: Function) -> Function:
     """The function (primals, tangents) -> (value, tangent), one per subject."""
+
     def function(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         subject = _subject(f, primals, {})
         pushed = _paired(subject, f._dispatch.mark_static(tangents, {})[0])
@@ -729,9 +728,7 @@ def _remembered(
 # --- Jacobians and Hessians -------------------------------------------------------------------------
 
 
-def jacobian(
-    f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto"
-) -> Function:
+def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") -> Function:
     """Make a function that returns the Jacobian: shape of the result + shape of the argument.
 
     `mode` is "fwd" (one forward pass for each element of the argument), "rev" (one reverse pass for
@@ -744,9 +741,7 @@ def jacobian(
            [0., 6.]])
     """
     if mode not in ("auto", "fwd", "rev"):
-        raise DerivativeError(
-            message(f"jacobian: mode={mode!r} is none of 'auto', 'fwd', 'rev'")
-        )
+        raise DerivativeError(message(f"jacobian: mode={mode!r} is none of 'auto', 'fwd', 'rev'"))
     subject_function = _as_function(f)
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -919,8 +914,8 @@ def stop_gradient(x: Any) -> Any:
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a function whose intermediate values the backward pass computes again.
 
-    Nothing made inside is kept between the forward and the backward pass; results are bitwise the
-    same. Use it as a decorator or on a part: `checkpoint(layer)(w, x)`.
+    Nothing made inside is kept between the forward and the backward pass. Results are the same up to
+    rounding: a region is fused into kernels of its own. Use it as a decorator or on a part: `checkpoint(layer)(w, x)`.
 
     >>> layer = checkpoint(lambda x: np.tanh(np.sin(x)))
     >>> grad(lambda x: layer(x))(0.0)
@@ -934,31 +929,12 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*args, **kwargs)
         builder = current()
         before = builder.scope
-        builder.scope = _scope_name(before, getattr(inner, "__name__", "f"))
+        name = getattr(inner, "__name__", "f").strip("<>")
+        scope = f"{name}.{next(builder.scopes)}"
+        builder.scope = f"{before}/{scope}" if before else scope
         try:
             return rewritten(inner)(*args, **kwargs)
         finally:
             builder.scope = before
 
     return checkpointed
-
-
-_scopes = itertools.count()
-
-
-def _scope_name(outer: str | None, name: str) -> str:
-    plain = f"{name.strip('<>')}.{next(_scopes)}"
-    return f"{outer}/{plain}" if outer else plain
-
-
-# --- methods --------------------------------------------------------------------------------------
-
-_BY_ARGUMENT: dict[str, Callable[..., Function]] = {
-    "grad": grad,
-    "value_and_grad": value_and_grad,
-    "jacobian": jacobian,
-    "jacfwd": jacfwd,
-    "jacrev": jacrev,
-    "hessian": hessian,
-}
-_OF_FUNCTION: dict[str, Callable[..., Any]] = {"jvp": jvp, "vjp": vjp, "linearize": linearize}

@@ -275,7 +275,9 @@ def test_writing_into_what_cannot_be_written_is_refused() -> None:
     f = trace(lambda x: x.__setitem__(0, 1.0))
     locked = X.copy()
     locked.flags.writeable = False
-    with pytest.raises(TracingError, match=r"writes into x, which is read-only[\s\S]*np.array\(x\)"):
+    with pytest.raises(
+        TracingError, match=r"writes into x, which is read-only[\s\S]*np.array\(x\)"
+    ):
         f(locked)
 
     def wider(x: Any) -> Any:

@@ -106,7 +106,10 @@ class Unit(np.ndarray):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.array([1, None], object), ("x is an array of dtype object and shape (2,)", "np.asarray")),
+        (
+            np.array([1, None], object),
+            ("x is an array of dtype object and shape (2,)", "np.asarray"),
+        ),
         (np.array(["a", "b"]), ("dtype <U1",)),
         (np.array(["2001-01-01"], "M8[D]"), ("dtype datetime64[D]",)),
         (np.zeros(2, [("a", "f8")]), ("dtype [('a', '<f8')]",)),

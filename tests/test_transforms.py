@@ -320,7 +320,10 @@ def test_auto_takes_reverse_mode_for_wide_functions_and_forward_mode_for_tall_on
     wide_matrix = np.arange(200.0).reshape(2, 100) / 200
     wide = trace(lambda x: np.tanh(wide_matrix @ x))
     tall = trace(lambda x: np.tanh(wide_matrix.T @ x))
-    for f, x, mode, passes in ((wide, np.ones(100), "reverse", 2), (tall, np.ones(2), "forward", 2)):
+    for f, x, mode, passes in (
+        (wide, np.ones(100), "reverse", 2),
+        (tall, np.ones(2), "forward", 2),
+    ):
         explanation = f.jacobian.explain(x)
         (note,) = explanation.notes
         assert f"{mode} mode, {passes} passes" in note
@@ -428,7 +431,10 @@ def test_a_seed_is_not_changed_and_results_are_fresh() -> None:
 @pytest.mark.parametrize(
     ("call", "found"),
     [
-        (lambda: grad(lambda x: x**2)(X), r"needs a real scalar, its result is f64\[3\][\s\S]*np.sum"),
+        (
+            lambda: grad(lambda x: x**2)(X),
+            r"needs a real scalar, its result is f64\[3\][\s\S]*np.sum",
+        ),
         (lambda: grad(lambda x: (x, x))(1.0), r"returns 2 arrays[\s\S]*has_aux=True"),
         (lambda: grad(lambda x: x**2)(3), r"by x, which has type i64\[\][\s\S]*2\.0"),
         (lambda: grad(lambda x: np.sum(x))(np.arange(3)), r"by x, which has type i64\[3\]"),

@@ -6,7 +6,7 @@ inputs and constants are the caller's memory. Begin with `roots`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from adgraph.errors import Location
@@ -86,18 +86,30 @@ class Residual:
         return self.node.origin.location
 
 
-def residuals(graph: Graph) -> tuple[Residual, ...]:
-    """Return the values computed by the primal program and read by its derivative, in order.
+def residuals(graph: Graph, sequence: Sequence[Node] | None = None) -> tuple[Residual, ...]:
+    """Return the values computed by the primal program and kept for its derivative, in order.
 
-    A fused kernel may hold nodes of both: those inside it decide.
+    A value is kept if the derivative, or a recomputation, reads what its first computation wrote.
+    `sequence` is the order of the computing nodes, with repeats; the graph's own by default. A
+    fused kernel may hold nodes of both programs: those inside it decide.
     """
     root = roots(graph)
-    primal: dict[Value, Node] = {}
-    read: set[Value] = set()
-    for node in filter(computes, graph.nodes):
-        primal.update((v, maker) for v, maker in _makers(node) if maker.origin.order == 0)
-        read.update(root[v] for v, reader in _readers(node) if reader.origin.order > 0)
-    return tuple(Residual(v, node) for v, node in primal.items() if v in read)
+    made: dict[Value, Node] = {}
+    kept: dict[Value, Node] = {}
+    done: set[Node] = set()
+    for node in filter(computes, graph.nodes) if sequence is None else sequence:
+        again = node in done
+        for value, reader in _readers(node):
+            if root[value] in made and (again or reader.origin.order > 0):
+                kept[root[value]] = made[root[value]]
+        for value, maker in _makers(node):
+            if again:
+                made.pop(value, None)
+            elif maker.origin.order == 0:
+                made[value] = maker
+        done.add(node)
+    order = {v: i for i, v in enumerate(root)}
+    return tuple(Residual(v, kept[v]) for v in sorted(kept, key=order.__getitem__))
 
 
 def _makers(node: Node) -> Iterator[tuple[Value, Node]]:

@@ -7,6 +7,7 @@ meets a value of an enclosing builder makes it an input of its own (`captures`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,8 @@ class Builder:
         self.nodes: list[Node] = []
         self.captures: dict[Value, Value] = {}
         self.origin: Origin | None = None
-        self.scope: str | None = None
+        self.scope: str | None = parent.scope if parent else None
+        self.scopes: Iterator[int] = parent.scopes if parent else itertools.count()
         self.notes: list[str] = []  # what transforms decided, for `explain`
         self._producers: dict[Value, Node] = {}
         self._owned: set[Value] = set()

@@ -135,9 +135,7 @@ class Dispatcher:
         key = (structure, *map(_fast_key, leaves))
         return self._entries.get(key) or self._compile(key, signature)
 
-    def _flatten(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Sequence[Any], Any]:
+    def _flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
         if self._static or kwargs:
             return flatten(self.mark_static(args, kwargs))
         return _flat(args)
@@ -173,13 +171,9 @@ class Dispatcher:
             return self._entries[key]
 
 
-def compile_entry(
-    function: Callable[..., Any], signature: Signature, options: Options
-) -> Entry:
+def compile_entry(function: Callable[..., Any], signature: Signature, options: Options) -> Entry:
     """Trace, transform and lower a function for one signature."""
-    trace = trace_function(
-        function, signature.structure, signature.leaves, _input_names(signature)
-    )
+    trace = trace_function(function, signature.structure, signature.leaves, _input_names(signature))
     graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
     compiled = Compiled(lower(graph, options.memory_budget))
     inputs = tuple(
@@ -279,5 +273,7 @@ def _input_names(signature: Signature) -> tuple[str | None, ...]:
     for leaf, name in zip(signature.leaves, signature.names, strict=True):
         if isinstance(leaf, Abstract):
             plain = name.replace("['", ".").replace("']", "").replace("[", ".").replace("]", "")
-            found.append(plain if all(p.isidentifier() or p.isdigit() for p in plain.split(".")) else None)
+            found.append(
+                plain if all(p.isidentifier() or p.isdigit() for p in plain.split(".")) else None
+            )
     return tuple(found)

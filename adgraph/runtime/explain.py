@@ -49,7 +49,7 @@ class Explanation:
 def explain_entry(entry: Entry) -> Explanation:
     """Gather the facts of a compiled program."""
     program = entry.compiled.program
-    kept = residuals(program.graph)
+    kept = residuals(program.graph, program.schedule.sequence)
     return Explanation(
         entry.trace.graph.name,
         entry.trace.notes,

@@ -63,7 +63,6 @@ def building(*, nested: bool = False) -> Iterator[Builder]:
     """Record into a new builder; a nested one may capture values of those around it."""
     parent = _stack.builders[-1] if nested and _stack.builders else None
     builder = Builder(parent)
-    builder.scope = parent.scope if parent else None
     _stack.builders.append(builder)
     try:
         yield builder

@@ -1,0 +1,111 @@
+"""Kernels repeat cheap nodes where that saves memory traffic, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import adgraph
+from adgraph.ir.evaluate import evaluate
+from adgraph.ir.graph import Graph, Node
+from adgraph.ir.verify import verify
+from adgraph.lower.program import lower
+from adgraph.passes import repeat
+from adgraph.passes.fuse import fuse
+from adgraph.runtime.compiled import Compiled
+from tests.strategies import Program, programs
+
+ROWS, COLUMNS = 8, 6
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_is_large() -> Iterator[None]:
+    """Treat every operand as too large for the cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repeat, "LARGE", 1)
+        patch.setattr(repeat, "SMALL_SHARE", 2)
+        yield
+
+
+def fused(function: Any, *args: Any) -> list[Node]:
+    graph = fuse(adgraph.trace(function).graph(*args))
+    verify(graph)
+    return [n for n in graph.nodes if "body" in n.attrs]
+
+
+def operations(node: Node) -> list[str]:
+    body: Graph = node.attrs["body"]
+    return [n.op.name for n in body.nodes]
+
+
+def vectors() -> tuple[np.ndarray[Any, Any], ...]:
+    rng = np.random.default_rng(3)
+    shapes = ((ROWS, 1), (COLUMNS,), (COLUMNS, COLUMNS))
+    return tuple(rng.normal(size=shape) for shape in shapes)
+
+
+def test_a_difference_of_small_operands_is_repeated_behind_a_product() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        d = a - b
+        return np.sum((d @ m) * d)
+
+    first, second = fused(f, *vectors())
+    assert operations(first) == ["subtract"]
+    assert operations(second) == ["subtract", "multiply", "sum"]
+
+
+def test_a_value_that_every_reader_repeats_is_not_written() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        d = a - b
+        half = 0.5 * d
+        return np.sum((d @ m) * half)
+
+    first, second = fused(f, *vectors())
+    assert operations(first) == ["subtract"]
+    assert len(first.outputs) == 1
+    assert operations(second) == ["subtract", "multiply", "multiply", "sum"]
+
+
+def test_an_expensive_value_is_read() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        d = np.exp(a - b)
+        return np.sum((d @ m) * d)
+
+    first, second = fused(f, *vectors())
+    assert operations(first) == ["subtract", "exp"]
+    assert operations(second) == ["multiply", "sum"]
+
+
+def test_a_compared_value_is_read() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        d = a - b
+        return np.sum(np.where(d > 0.0, d @ m, 0.0))
+
+    _, second = fused(f, *vectors())
+    assert "subtract" not in operations(second)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=tuple(HealthCheck))
+@given(programs())
+def test_fusion_with_repeated_nodes_keeps_the_value_of_random_programs(program: Program) -> None:
+    after = fuse(program.graph)
+    verify(after)
+    for a, b in zip(program.run(), program.run(after), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_compiled_gradient_with_repeated_nodes_equals_the_interpreter() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        d = a - b
+        scaled = d * np.exp(b) + d @ m
+        return np.sum(np.log(1.0 + np.sum(scaled**2, axis=1)))
+
+    args = vectors()
+    graph = adgraph.value_and_grad(f, argnums=(0, 1, 2)).graph(*args)
+    found = Compiled(lower(graph))(list(args))
+    for result, expected in zip(found, evaluate(graph, *args), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-13, atol=1e-13)
