@@ -26,7 +26,6 @@ from adgraph.passes.pipeline import CANONICAL, FINAL, run_pipeline
 from adgraph.runtime.dispatch import Dispatcher, Options, argument_names, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
 from adgraph.schedule.budget import parse_bytes
-from adgraph.schedule.budget import parse_bytes
 from adgraph.timeline import Chart, draw_timeline, timeline_points
 from adgraph.tracing.hooks import rewritten
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, trace_function
@@ -39,7 +38,7 @@ from adgraph.tracing.tracer import (
     tracer,
     tracing,
 )
-from adgraph.tracing.tree import Structure, flatten, matched, register_leaf, unflatten
+from adgraph.tracing.tree import Branch, Leaf, Structure, flatten, matched, register_leaf, unflatten
 from adgraph.tracing.tree import count as _leaf_count
 from adgraph.transforms.batch import batch
 from adgraph.transforms.jvp import jvp as jvp_graph
@@ -47,6 +46,7 @@ from adgraph.transforms.split import split
 from adgraph.transforms.vjp import vjp as vjp_graph
 
 Argnums = int | Sequence[int]
+PLAIN = Options()
 
 
 class Function:
@@ -61,7 +61,7 @@ class Function:
     array([2., 4.])
     """
 
-    def __init__(self, function: Callable[..., Any], options: Options = Options()) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options = PLAIN) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._dispatch = Dispatcher(function, options)
@@ -80,6 +80,7 @@ class Function:
         return self if instance is None else Bound(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program for these arguments; inside another trace, become part of it."""
         if tracing():
             return rewritten(self._function)(*args, **kwargs)
         return self._dispatch(args, kwargs)
@@ -185,6 +186,7 @@ class Bound:
         return f"<{self._function!r} of {self._instance!r}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method."""
         return self._function(self._instance, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -212,8 +214,8 @@ def trace(
 
     Use it bare or with options. Arguments are pytrees of arrays and numbers; strings, bools and
     what `static_argnums` or `static_argnames` mark are static: part of the program.
-    Arrays that the function reads from globals, closures or attributes are constants of the program:
-    pass what changes as an argument.
+    Arrays that the function reads from globals, closures or attributes are constants of the
+    program: pass what changes as an argument.
     `memory_budget`, in bytes or such as "64MB", bounds the peak of every program, of derivatives
     too: what does not fit is computed again when it is needed.
 
@@ -239,7 +241,7 @@ def trace(
 
 
 def _numbers(argnums: Argnums) -> tuple[int, ...]:
-    numbers = argnums if isinstance(argnums, Sequence) else (argnums,)
+    numbers: Sequence[Any] = argnums if isinstance(argnums, Sequence) else (argnums,)
     for n in numbers:
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
             raise TracingError(
@@ -407,7 +409,7 @@ def _derivative(
     return derived
 
 
-# --- gradients --------------------------------------------------------------------------------------
+# --- gradients -----------------------------------------------------------------------------------
 
 
 def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Function:
@@ -465,8 +467,11 @@ def _scalar_first(subject: _Subject, has_aux: bool) -> Graph:
 
 
 def _is_pair(structure: Structure) -> bool:
-    children = getattr(structure, "children", ())
-    return len(children) == 2 and not getattr(children[0], "children", ())
+    return (
+        isinstance(structure, Branch)
+        and len(structure.children) == 2
+        and isinstance(structure.children[0], Leaf)
+    )
 
 
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Function:
@@ -486,7 +491,7 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
     return _derivative(_as_function(f), "grad", function)
 
 
-# --- forward mode -----------------------------------------------------------------------------------
+# --- forward mode --------------------------------------------------------------------------------
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -551,7 +556,7 @@ def _check_seed(seed: Any, type: ArrayType, name: str, what: str) -> None:
         )
 
 
-# --- residuals: the primal once, its derivative many times ----------------------------------------
+# --- residuals: the primal once, its derivative many times ---------------------------------------
 
 
 @dataclass(frozen=True)
@@ -609,7 +614,8 @@ def _seeds_of(plan: _Linear, seeds: Any) -> tuple[Any, ...]:
 
 
 def _unwrapped(plan: Any) -> _Linear:
-    return plan.value if isinstance(plan, Static) else plan
+    linear: _Linear = plan.value if isinstance(plan, Static) else plan
+    return linear
 
 
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -707,13 +713,12 @@ def _inexact_leaves(subject: _Subject) -> tuple[int, ...]:
 
 
 def _first_of_pair(subject: _Subject) -> Structure:
-    children = getattr(subject.trace.result, "children", ())
-    if len(children) != 2:
+    result = subject.trace.result
+    if not isinstance(result, Branch) or len(result.children) != 2:
         raise DerivativeError(
             message(f"{subject.name} must return (value, aux) when has_aux is given")
         )
-    first: Structure = children[0]
-    return first
+    return result.children[0]
 
 
 def _remembered(
@@ -725,7 +730,7 @@ def _remembered(
     return f.derived[name]
 
 
-# --- Jacobians and Hessians -------------------------------------------------------------------------
+# --- Jacobians and Hessians ----------------------------------------------------------------------
 
 
 def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") -> Function:
@@ -897,7 +902,7 @@ def hvp(f: Callable[..., Any], argnums: int = 0) -> Function:
     return _derivative(subject_function, "hvp", function, ("x", "v", *others), static)
 
 
-# --- marks ----------------------------------------------------------------------------------------------
+# --- marks ---------------------------------------------------------------------------------------
 
 
 def stop_gradient(x: Any) -> Any:
@@ -914,8 +919,9 @@ def stop_gradient(x: Any) -> Any:
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a function whose intermediate values the backward pass computes again.
 
-    Nothing made inside is kept between the forward and the backward pass. Results are the same up to
-    rounding: a region is fused into kernels of its own. Use it as a decorator or on a part: `checkpoint(layer)(w, x)`.
+    Nothing made inside is kept between the forward and the backward pass. Results are the same up
+    to rounding: a region is fused into kernels of its own. Use it as a decorator or on a part:
+    `checkpoint(layer)(w, x)`.
 
     >>> layer = checkpoint(lambda x: np.tanh(np.sin(x)))
     >>> grad(lambda x: layer(x))(0.0)
@@ -938,3 +944,16 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             builder.scope = before
 
     return checkpointed
+
+
+# --- methods -------------------------------------------------------------------------------------
+
+_BY_ARGUMENT: dict[str, Callable[..., Function]] = {
+    "grad": grad,
+    "value_and_grad": value_and_grad,
+    "jacobian": jacobian,
+    "jacfwd": jacfwd,
+    "jacrev": jacrev,
+    "hessian": hessian,
+}
+_OF_FUNCTION: dict[str, Callable[..., Any]] = {"jvp": jvp, "vjp": vjp, "linearize": linearize}

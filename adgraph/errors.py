@@ -67,7 +67,9 @@ class Location:
     line: int
 
     def __str__(self) -> str:
-        return f"{Path(self.file).name}:{self.line}"
+        path = Path(self.file)
+        name = "cell" if path.parent.name.startswith("ipykernel_") else path.name
+        return f"{name}:{self.line}"
 
     def source(self) -> str:
         """Return the text of the line, stripped, or the empty string."""

@@ -11,11 +11,10 @@ from importlib import metadata
 
 from adgraph.lower.native import cpu_name
 from benchmarks.contestants import Contestant, contestants, missing
-from benchmarks.programs import PROGRAMS, Program
+from benchmarks.programs import PROGRAMS, WARM_UP, Program
 from benchmarks.timing import OURS, Row, measure
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "autograd", "jax")
-WIDTHS = (19, 8, 12, 10, 8, 8, 8, 8, 8, 8)
 
 
 def main() -> None:
@@ -44,7 +43,7 @@ def _run(programs: list[Program], rounds: int) -> None:
         print(f"{name} is not installed and left out: pip install 'adgraph[bench]'")
     peers = [c.name for c in who if c.name != OURS]
     compiling = [c.name for c in who if c.compiles]
-    header = ["program", "what", "adgraph us", *(f"{p}/us" for p in peers), "best/us"]
+    header = ["program", "what", "adgraph µs", *(f"{p}/ours" for p in peers), "best", "least"]
     header += [*(f"{name} first s" for name in compiling), "difference"]
     print()
     print(_line(header))
@@ -57,8 +56,7 @@ def _run(programs: list[Program], rounds: int) -> None:
 
 def _warm_up(who: list[Contestant]) -> None:
     """Let every package import what it loads at its first compilation."""
-    program = next(p for p in PROGRAMS if p.name == "polynomial")
-    measure(program, who, 1)
+    measure(WARM_UP, who, rounds=1)
 
 
 def _cells(row: Row, peers: list[str], compiling: list[str]) -> Iterator[str]:
@@ -68,6 +66,7 @@ def _cells(row: Row, peers: list[str], compiling: list[str]) -> Iterator[str]:
     for name in peers:
         yield f"{row.ratio(name):.2f}" if name in row.seconds else ""
     yield f"{row.best():.2f}"
+    yield f"{row.best_least():.2f}"
     for name in compiling:
         yield f"{row.first[name]:.2f}"
     yield f"{row.difference:.0e}"

@@ -13,13 +13,14 @@ import pytest
 import adgraph
 from adgraph import grad, trace
 from adgraph.errors import AdgraphError, DtypeError, TracingError
+from adgraph.ir.types import ArrayType
 
 close = np.testing.assert_allclose
 X = np.array([0.5, -1.25, 2.0])
 W = np.array([1.0, 2.0, 3.0])
 
 
-# --- functions of every kind -------------------------------------------------------------------------
+# --- functions of every kind ---------------------------------------------------------------------
 
 
 def test_trace_is_used_bare_or_with_options_and_keeps_name_and_docstring() -> None:
@@ -57,7 +58,7 @@ def test_closures_over_arrays_are_constants() -> None:
 
 def test_a_function_without_source_is_traced_through_dispatch() -> None:
     scope: dict[str, Any] = {"np": np}
-    exec("def f(x):\n    y = np.sin(x) * 2\n    return np.sum(y[1:] @ y[1:])", scope)  # noqa: S102
+    exec("def f(x):\n    y = np.sin(x) * 2\n    return np.sum(y[1:] @ y[1:])", scope)
     close(trace(scope["f"])(X), np.sum((2 * np.sin(X[1:])) ** 2))
     close(grad(scope["f"])(X), [0, *(4 * np.sin(2 * X[1:]))])
 
@@ -151,7 +152,7 @@ def test_the_arrays_of_a_dataclass_are_inputs_of_its_methods() -> None:
     close(by_model.b, 2 * residual)
 
 
-# --- helper functions in NumPy's imperative style ----------------------------------------------------------
+# --- helper functions in NumPy's imperative style ------------------------------------------------
 
 
 def filled(x: Any) -> Any:
@@ -332,7 +333,7 @@ def test_results_are_fresh_arrays() -> None:
         close(y, wanted)
 
 
-# --- looking at programs -----------------------------------------------------------------------------------
+# --- looking at programs -------------------------------------------------------------------------
 
 
 def test_a_program_can_be_seen_as_graph_kernels_and_source() -> None:
@@ -347,4 +348,10 @@ def test_a_program_can_be_seen_as_graph_kernels_and_source() -> None:
     assert f.kernels(X, 2.0).nodes
     assert "peak" in str(f.explain(X, 2.0))
     assert "test_api.py" in f.grad.source(X, 2.0)
-    assert len(f._dispatch._entries) == 1
+    assert len(f._dispatch.entries) == 1
+
+
+def test_a_graph_can_be_asked_for_by_types_alone() -> None:
+    vector = ArrayType(np.dtype(np.float32), (5,))
+    f = trace(lambda p: p["w"] * 2.0)
+    assert str(f.graph({"w": vector}).outputs[0].type) == "f32[5]"

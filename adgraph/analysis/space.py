@@ -258,7 +258,7 @@ def _distinct_strides(type: ArrayType) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def _match(view: np.ndarray, type: ArrayType, strides: tuple[int, ...]) -> Map | None:  # type: ignore[type-arg]
+def _match(view: np.ndarray, type: ArrayType, strides: tuple[int, ...]) -> Map | None:
     result: list[int | None] = []
     for n, stride in zip(view.shape, view.strides, strict=True):
         if n == 1 or stride == 0:

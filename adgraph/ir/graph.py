@@ -89,6 +89,8 @@ class Graph:
     def __str__(self) -> str:
         return show(self)
 
+    __repr__ = __str__
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Graph) and self.fingerprint == other.fingerprint
 

@@ -234,6 +234,8 @@ def _fused_node(group: _Group, needed: set[Value]) -> Node:
 def _name(nodes: list[Node]) -> str:
     """Name a kernel after its ops: the first, the most telling ones, the last."""
     names = list(dict.fromkeys(n.op.name for n in nodes if n.op.kind is not Kind.VIEW))
+    if len(names) == 1:
+        return f"{names[0]}_kernel"  # not to be taken for the op itself
     return "_".join(names if len(names) <= 4 else [*names[:2], *names[-2:]])
 
 

@@ -102,7 +102,7 @@ def _recipe(
 
 
 def _is_small(part: Value, value: Value) -> bool:
-    return part.type.nbytes * SMALL_SHARE <= value.type.nbytes
+    return part is not value and part.type.nbytes * SMALL_SHARE <= value.type.nbytes
 
 
 def _weight(node: Node) -> float:

@@ -1,0 +1,1 @@
+"""Compiled functions: signatures, arenas, the call path."""

@@ -6,6 +6,7 @@ may run one program at once. Outputs are fresh arrays, nothing else is allocated
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from adgraph.errors import AxisIndexError, message
 from adgraph.ir.types import ArrayType
-from adgraph.lower.driver import driver, failure
+from adgraph.lower.driver import driver, failure, gather
 from adgraph.lower.program import Program
 
 ALIGNMENT = 64
@@ -37,6 +38,7 @@ class Arena:
     sources: Array
     scratch: Array
     sources_address: int
+    first_address: int  # where the addresses of inputs and outputs begin
     scratch_address: int
 
 
@@ -49,6 +51,9 @@ class Compiled:
         self._words = address(program.words)
         self._pool: list[Arena] = []
         self._first_input = 1 + len(program.constants)
+        self._count = len(program.graph.inputs) + len(program.graph.outputs)
+        self._objects = ctypes.py_object * self._count
+        self._gather = gather()
         self._results = [(t.shape, t.dtype) for t in program.results]
 
     @property
@@ -58,32 +63,39 @@ class Compiled:
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on C-contiguous arrays of exactly the input types."""
-        arena = self._pool.pop() if self._pool else self._new_arena()
+        arena = self._take_arena()
         outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
-        sources = arena.sources
-        at = self._first_input
-        for array in arrays:
-            sources[at] = array.__array_interface__["data"][0]
-            at += 1
-        for array in outputs:
-            sources[at] = array.__array_interface__["data"][0]
-            at += 1
+        objects = self._objects(*arrays, *outputs)
+        self._gather(objects, self._count, arena.first_address)
         code = self._run(self._words, arena.sources_address, arena.scratch_address)
         self._pool.append(arena)
         if code:
             raise self._error(code)
         return outputs
 
+    def _take_arena(self) -> Arena:
+        """Take an arena from the pool; another thread may have taken the last one."""
+        try:
+            return self._pool.pop()
+        except IndexError:
+            return self._new_arena()
+
     def _new_arena(self) -> Arena:
         program = self.program
         memory = np.empty(program.plan.arena_bytes + ALIGNMENT, np.uint8)
-        count = self._first_input + len(program.graph.inputs) + len(program.graph.outputs)
-        sources = np.zeros(count, np.int64)
+        sources = np.zeros(self._first_input + self._count, np.int64)
         sources[0] = address(memory) + -address(memory) % ALIGNMENT
         for i, constant in enumerate(program.constants):
             sources[1 + i] = address(constant)
         scratch = np.zeros(program.scratch_words, np.int64)
-        return Arena(memory, sources, scratch, address(sources), address(scratch))
+        return Arena(
+            memory,
+            sources,
+            scratch,
+            address(sources),
+            address(sources) + sources.itemsize * self._first_input,
+            address(scratch),
+        )
 
     def _error(self, code: int) -> Exception:
         failed = failure(code)

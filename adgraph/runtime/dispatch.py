@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,15 @@ from adgraph.lower.program import lower
 from adgraph.passes.pipeline import CANONICAL, FINAL, Report, run_pipeline
 from adgraph.runtime.compiled import Compiled
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, static, trace_function
-from adgraph.tracing.tree import LEAF, Structure, flatten, paths, unflatten
+from adgraph.tracing.tree import (
+    LEAF,
+    Matcher,
+    Structure,
+    flatten,
+    matcher,
+    paths,
+    unflatten,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class Entry:
 
 def _overlap(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]  # any int works
     except np.exceptions.TooHardError:
         return True
 
@@ -109,36 +117,71 @@ def _array(x: Any, dtype: Dtype) -> np.ndarray[Any, Any]:
     return np.require(x, dtype, ["C", "A"])
 
 
+MOST_RECENT = 8
+
+
+@dataclass(frozen=True)
+class Family:
+    """The programs for arguments of one structure, by the keys of their leaves."""
+
+    match: Matcher
+    entries: dict[tuple[Any, ...], Entry] = field(default_factory=dict)
+
+
 class Dispatcher:
     """The programs of one function."""
 
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         self.function = function
         self.options = options
-        self._entries: dict[Any, Entry] = {}
+        self.parameters = _parameters(function)
+        self._families: dict[Structure, Family] = {}
+        self._recent: tuple[Family, ...] = ()  # replaced as a whole: calls read it without a lock
         self._lock = threading.RLock()
         self._static = bool(options.static_argnums or options.static_argnames)
-        self.parameters = _parameters(function)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The programs compiled so far."""
+        return [e for family in self._families.values() for e in family.entries.values()]
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        leaves, structure = self._flatten(args, kwargs)
+        """Call the program for these arguments."""
+        for family in self._recent:
+            leaves = family.match((args, kwargs))
+            if leaves is not None:
+                entry = family.entries.get(tuple(map(_fast_key, leaves)))
+                if entry is not None:
+                    return entry.run(leaves)
+        leaves, structure = flatten(self.mark_static(args, kwargs))
+        return (self._find(structure, leaves) or self.entry(args, kwargs)).run(leaves)
+
+    def _find(self, structure: Structure, leaves: Sequence[Any]) -> Entry | None:
+        family = self._families.get(structure)
         try:
-            entry = self._entries.get((structure, *map(_fast_key, leaves)))
+            return family.entries.get(tuple(map(_fast_key, leaves))) if family else None
         except AdgraphError:  # an argument is refused; `entry` knows its name
-            entry = None
-        return (entry or self.entry(args, kwargs)).run(leaves)
+            return None
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Return the program for these arguments, compiled if it is not yet."""
         signature = self.signature(args, kwargs)
-        leaves, structure = self._flatten(args, kwargs)
-        key = (structure, *map(_fast_key, leaves))
-        return self._entries.get(key) or self._compile(key, signature)
+        leaves, structure = flatten(self.mark_static(args, kwargs))
+        key = tuple(map(_fast_key, leaves))
+        with self._lock:
+            entries = self._family(structure).entries
+            if key not in entries:
+                entries[key] = compile_entry(self.function, signature, self.options)
+            return entries[key]
 
-    def _flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
-        if self._static or kwargs:
-            return flatten(self.mark_static(args, kwargs))
-        return _flat(args)
+    def _family(self, structure: Structure) -> Family:
+        """Return the family of a structure; the latest few are tried first in calls."""
+        if structure not in self._families:
+            family = Family(matcher(structure, _PLAIN))
+            self._families[structure] = family
+            if not self._static:
+                self._recent = (family, *self._recent)[:MOST_RECENT]
+        return self._families[structure]
 
     def mark_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -164,12 +207,6 @@ class Dispatcher:
         described = tuple(abstract(x, n) for x, n in zip(leaves, names, strict=True))
         return Signature(structure, described, names)
 
-    def _compile(self, key: Any, signature: Signature) -> Entry:
-        with self._lock:
-            if key not in self._entries:
-                self._entries[key] = compile_entry(self.function, signature, self.options)
-            return self._entries[key]
-
 
 def compile_entry(function: Callable[..., Any], signature: Signature, options: Options) -> Entry:
     """Trace, transform and lower a function for one signature."""
@@ -184,14 +221,7 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
     return Entry(signature, trace, graph, report, compiled, inputs)
 
 
-def _flat(args: tuple[Any, ...]) -> tuple[Sequence[Any], Any]:
-    """Flatten positional arguments; arrays and numbers alone need no walk."""
-    for x in args:
-        if type(x) not in _PLAIN:
-            return flatten((args, {}))
-    return args, len(args)
-
-
+# Leaves of these types are told apart without a look at what they are.
 _PLAIN = frozenset({np.ndarray, float, int, complex, np.float64, np.float32})
 
 

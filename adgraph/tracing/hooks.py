@@ -22,7 +22,15 @@ import scipy.special
 from adgraph.errors import TracingError, message
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
 from adgraph.tracing.source import rewrite
-from adgraph.tracing.tracer import PythonNumber, Tracer, as_tracer, known_value, operate, tracer, read
+from adgraph.tracing.tracer import (
+    PythonNumber,
+    Tracer,
+    as_tracer,
+    known_value,
+    operate,
+    read,
+    tracer,
+)
 
 # --- calls ----------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ class Abstract:
 
 
 register_leaf(Abstract)
+register_leaf(ArrayType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def trace_function(
     function: Callable[..., Any],
     structure: Structure,
     leaves: Sequence[Abstract | Static],
-    names: Sequence[str] = (),
+    names: Sequence[str | None] = (),
     *,
     nested: bool = False,
 ) -> Trace:

@@ -137,17 +137,17 @@ class Tracer(Traced):
     @property
     def T(self) -> Any:
         """The transpose."""
-        return np.transpose(self)  # type: ignore[call-overload]
+        return np.transpose(self)
 
     @property
     def mT(self) -> Any:
         """The transpose of the last two axes."""
-        return np.matrix_transpose(self)  # type: ignore[call-overload]
+        return np.matrix_transpose(self)
 
     @property
     def real(self) -> Any:
         """The real part."""
-        return self if self.dtype.kind != "c" else np.real(self)  # type: ignore[call-overload]
+        return self if self.dtype.kind != "c" else np.real(self)
 
     def __repr__(self) -> str:
         weak = f", weak {self.weak.__name__}" if self.weak else ""
@@ -268,10 +268,10 @@ class Tracer(Traced):
         return operate(np.power, other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return np.matmul(self, other)  # type: ignore[call-overload]
+        return np.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return np.matmul(other, self)  # type: ignore[call-overload]
+        return np.matmul(other, self)
 
     def __and__(self, other: Any) -> Any:
         return operate(np.bitwise_and, self, other)
@@ -459,7 +459,7 @@ def write(handle: Tracer, value: Any) -> None:
     new = read(as_tracer(value, handle.type.dtype))
     if new.type.shape != handle.shape:
         try:
-            stretched = np.broadcast_to(tracer(new), handle.shape)  # type: ignore[call-overload]
+            stretched: Any = np.broadcast_to(tracer(new), handle.shape)
         except ShapeError:
             raise ShapeError(
                 message(

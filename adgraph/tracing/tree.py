@@ -7,7 +7,7 @@ container is a leaf; `None` is an empty container.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,10 @@ def _items(x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
         return None
     if kind is dict:
         return tuple(x), tuple(x.values())
-    if kind in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
+    if kind in (tuple, list):
         return tuple(range(len(x))), tuple(x)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return tuple(x._fields), tuple(x)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
         names = tuple(f.name for f in dataclasses.fields(x))
         return names, tuple(getattr(x, name) for name in names)
@@ -95,6 +97,55 @@ def _match(x: Any, structure: Structure, leaves: list[Any]) -> bool:
     return all(_match(children[key], child, leaves) for key, child in pairs)
 
 
+Matcher = Callable[[Any], list[Any] | None]
+
+
+def matcher(structure: Structure, leaf_types: Collection[type]) -> Matcher:
+    """Compile a function that does what `matched` does for one structure, many times faster.
+
+    It also gives None if a leaf is of none of the types: another function must look then. Dicts
+    must have their keys in the order of the structure.
+
+    >>> match = matcher(flatten((1.0, {"a": 2.0}))[1], {float})
+    >>> match((3.0, {"a": 4.0})), match((3.0, 4.0)), match((3.0, {"b": 4.0}))
+    ([3.0, 4.0], None, None)
+    """
+    scope: dict[str, Any] = {"leaf_types": frozenset(leaf_types)}
+    lines: list[str] = []
+    leaves: list[str] = []
+    _match_lines(structure, "x", scope, lines, leaves)
+    body = "\n".join(f"    {line}" for line in lines)
+    exec(f"def match(x):\n{body}\n    return [{', '.join(leaves)}]", scope)
+    match: Matcher = scope["match"]
+    return match
+
+
+def _match_lines(
+    structure: Structure, name: str, scope: dict[str, Any], lines: list[str], leaves: list[str]
+) -> None:
+    """Write the statements that check the value `name` and name its parts."""
+    if isinstance(structure, Leaf):
+        lines.append(f"if type({name}) not in leaf_types: return None")
+        leaves.append(name)
+        return
+    kind = f"kind_{name}"
+    scope[kind] = structure.type
+    lines.append(f"if type({name}) is not {kind}: return None")
+    if issubclass(structure.type, (tuple, list)):
+        lines.append(f"if len({name}) != {len(structure.keys)}: return None")
+    if structure.type is dict:
+        scope[f"keys_{name}"] = structure.keys
+        lines.append(f"if tuple({name}) != keys_{name}: return None")
+    for i, (key, child) in enumerate(zip(structure.keys, structure.children, strict=True)):
+        part = f"{name}_{i}"
+        if structure.type in (tuple, list, dict):
+            scope[f"key_{part}"] = key
+            lines.append(f"{part} = {name}[key_{part}]")
+        else:
+            lines.append(f"{part} = {name}.{key}")
+        _match_lines(child, part, scope, lines, leaves)
+
+
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """Put leaves into a structure."""
     return _build(structure, iter(leaves))
@@ -137,6 +188,6 @@ def paths(structure: Structure, prefix: str = "") -> list[str]:
         return [prefix]
     found = []
     for key, child in zip(structure.keys, structure.children, strict=True):
-        attribute = dataclasses.is_dataclass(structure.type)
+        attribute = structure.type not in (tuple, list, dict)
         found += paths(child, f"{prefix}.{key}" if attribute else f"{prefix}[{key!r}]")
     return found

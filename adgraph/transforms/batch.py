@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +34,9 @@ def batch(graph: Graph, size: int, batched: Sequence[bool]) -> Graph:
                 flagged.update(node.outputs)
         outputs = []
         for value in graph.outputs:
-            result = tracer(env[value])
+            result: Any = tracer(env[value])
             if value not in flagged:
-                result = np.broadcast_to(result, (size, *value.type.shape))  # type: ignore[call-overload]
+                result = np.broadcast_to(result, (size, *value.type.shape))
             outputs.append(read(result))
         return builder.build(outputs, f"{graph.name}_batch")
 

@@ -50,7 +50,7 @@ def _tangent_name(value: Value) -> str | None:
 def zero_tangent(value: Value) -> Any:
     """Return the zeros that are the tangent of a value nothing varies."""
     dtype = value.type.dtype if value.type.inexact else np.dtype(float)
-    return np.broadcast_to(as_tracer(np.zeros((), dtype)), value.type.shape)  # type: ignore[call-overload]
+    return np.broadcast_to(as_tracer(np.zeros((), dtype)), value.type.shape)
 
 
 def derived(origin: Origin) -> Origin:
