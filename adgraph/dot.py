@@ -69,7 +69,7 @@ def point_graphviz_at_dot() -> Dot:
     return dot
 
 
-class Picture(graphviz.Digraph):  # type: ignore[misc]
+class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no types
     """A directed graph for Graphviz that is saved by extension and shows itself in Jupyter."""
 
     def svg(self) -> str:

@@ -8,7 +8,7 @@
     +-- AxisIndexError      (IndexError)  an index or axis outside its array
     +-- DerivativeError     (TypeError)   a derivative that was asked for does not exist
     +-- BudgetError         (MemoryError) no schedule fits the given memory
-    +-- GraphError          (Exception)   a broken invariant of a graph: a bug of adgraph or of a hand-made graph
+    +-- GraphError          (Exception)   a broken invariant of a graph: a bug, or a hand-made graph
 
 Every message about user code has four parts: what was found, where, why, what to write instead.
 """
@@ -19,6 +19,7 @@ import linecache
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -76,21 +77,18 @@ class Location:
         return linecache.getline(self.file, self.line).strip()
 
 
-_PACKAGE = str(Path(__file__).parent)
-_SKIPPED = (_PACKAGE, str(Path(sys.modules["numpy"].__file__ or "").parent)) if (
-    "numpy" in sys.modules
-) else (_PACKAGE,)
+_SKIPPED = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<frozen")
 _DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
 def user_location() -> Location | None:
     """Return the innermost line on the stack that belongs neither to adgraph nor to NumPy."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if name == _DEMO or not name.startswith((*_SKIPPED, "<frozen")):
+        if name == _DEMO or not name.startswith(_SKIPPED):
             return Location(name, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

@@ -37,7 +37,8 @@ def _is_chosen(program: Program, names: list[str]) -> bool:
 
 def _run(programs: list[Program], rounds: int) -> None:
     who = contestants()
-    print(f"{platform.platform()}, {cpu_name()}, one thread, {rounds} rounds")
+    print(f"{platform.platform()}, {cpu_name()}, {rounds} rounds")
+    print(f"one thread each; XLA may use {os.environ['PJRT_NPROC']}")
     print(f"Python {platform.python_version()}, {', '.join(_versions())}")
     for name in missing():
         print(f"{name} is not installed and left out: pip install 'adgraph[bench]'")

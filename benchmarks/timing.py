@@ -1,9 +1,8 @@
 """Compare runs in interleaved rounds.
 
 The machine's speed changes from second to second, so only times of the same round are compared: a
-ratio is the median over the rounds of the rounds' ratios. Where other work takes a core, XLA
-suffers most, since it hands its work to a thread even when it may use only one: therefore the least
-times are compared, too.
+ratio is the median over the rounds of the rounds' ratios. Where other work takes a core, a package
+whose work runs in another thread suffers most: therefore the least times are compared, too.
 """
 
 from __future__ import annotations

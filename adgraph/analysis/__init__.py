@@ -1,0 +1,1 @@
+"""What a graph tells about itself: graph to facts, never a change of the graph."""

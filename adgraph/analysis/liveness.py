@@ -39,21 +39,6 @@ def roots(graph: Graph) -> dict[Value, Value]:
     return root
 
 
-def last_uses(graph: Graph) -> dict[Value, int]:
-    """Map every root to the position of the last node that reads its buffer.
-
-    The position after the last node stands for the caller, who reads the outputs. A value that
-    nothing reads is missing.
-    """
-    root = roots(graph)
-    last: dict[Value, int] = {}
-    for i, node in enumerate(graph.nodes):
-        if computes(node):
-            last.update((root[v], i) for v in node.inputs)
-    last.update((root[v], len(graph.nodes)) for v in graph.outputs)
-    return last
-
-
 def scratch_types(node: Node) -> tuple[ArrayType, ...]:
     """Return the types of the workspaces which a node needs while it runs."""
     match node.op.code:

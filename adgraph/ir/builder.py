@@ -16,6 +16,8 @@ from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Op, Types
 from adgraph.ir.types import ArrayType
 
+UNKNOWN = Origin()
+
 
 class Builder:
     """A graph under construction."""
@@ -58,7 +60,7 @@ class Builder:
         op: Op,
         inputs: Sequence[Value],
         attrs: Mapping[str, Any],
-        origin: Origin = Origin(),
+        origin: Origin = UNKNOWN,
         *,
         types: Types | None = None,
     ) -> tuple[Value, ...]:

@@ -17,7 +17,6 @@ from adgraph.ir.op import Op
 from adgraph.ir.show import show
 from adgraph.ir.types import ArrayType, Constant
 
-
 # How a graph is drawn; `adgraph.draw`, a layer far above, enters itself here.
 RENDERERS: dict[str, Callable[..., Any]] = {}
 
@@ -124,11 +123,3 @@ class Graph:
     def producers(self) -> dict[Value, Node]:
         """Map every computed value to its node."""
         return {v: node for node in self.nodes for v in node.outputs}
-
-    def users(self) -> dict[Value, list[Node]]:
-        """Map every value to the nodes that read it, in order."""
-        users: dict[Value, list[Node]] = {}
-        for node in self.nodes:
-            for value in dict.fromkeys(node.inputs):
-                users.setdefault(value, []).append(node)
-        return users

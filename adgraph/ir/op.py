@@ -83,6 +83,7 @@ class Op:
     commutative: bool = False  # the first two operands may change places
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
+        """Record the op if an argument is traced, else compute it."""
         for argument in args:
             if isinstance(argument, Traced):
                 return argument.apply(self, args, attrs)

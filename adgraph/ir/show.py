@@ -76,6 +76,7 @@ class Names:
         self._count = 0
 
     def of(self, value: Value) -> str:
+        """Return the name of a value, given at the first question."""
         if value not in self._names:
             self._names[value] = self._new(value)
         return self._names[value]

@@ -178,9 +178,7 @@ def gather() -> Callable[[Any, int, int], int]:
     costs about a tenth of reading `__array_interface__` in Python.
     """
     (address,) = compile_modules([ModuleSource(GATHER_SYMBOL, GATHER)])
-    prototype = ctypes.PYFUNCTYPE(
-        ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
-    )
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
     return prototype(address)
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
+
 from adgraph.analysis.space import Map, Place, Space
 from adgraph.ir.code import Expression, Fold
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
+from adgraph.ir.types import Dtype
 from adgraph.lower.layout import c_strides
 from adgraph.lower.nest import (
     Access,
@@ -325,28 +328,43 @@ class _Writer:
             return False
         return self._fold_level(node) < self._count - 1 or self._is_blocked(stage)
 
+    def _is_wide(self, node: Node) -> bool:
+        """Whether partial float32 results are folded in float64: there may be millions."""
+        stage = self._place(node.output).stage
+        return node.output.type.dtype == np.float32 and self._is_partial(node, stage)
+
     def _total(self, node: Node) -> str:
-        return f"{self._name(node.output)}"
+        return self._name(node.output) + ("w" if self._is_wide(node) else "")
+
+    def _total_dtype(self, node: Node) -> Dtype:
+        return np.dtype(np.float64) if self._is_wide(node) else node.output.type.dtype
 
     def _running(self, node: Node) -> str:
         stage = self._place(node.output).stage
-        return f"{self._total(node)}p" if self._is_partial(node, stage) else self._total(node)
+        partial = self._is_partial(node, stage)
+        return f"{self._name(node.output)}p" if partial else self._total(node)
 
     def _starts(self, folds: list[Node], *, partial: bool = False) -> list[Statement]:
-        return [
-            Start(
-                self._running(n) if partial else self._total(n),
-                n.output.type.dtype,
-                _fold(n).start(n.output.type.dtype),
-            )
-            for n in folds
-        ]
+        statements: list[Statement] = []
+        for node in folds:
+            own = node.output.type.dtype
+            name = self._running(node) if partial else self._total(node)
+            dtype = own if partial else self._total_dtype(node)
+            statements.append(Start(name, dtype, _fold(node).start(own)))
+        return statements
 
     def _combine(self, node: Node, total: str, value: str) -> Statement:
-        return Let(total, node.output.type.dtype, _fold(node).combine, (total, value))
+        dtype = self._total_dtype(node) if total == self._total(node) else node.output.type.dtype
+        return Let(total, dtype, _fold(node).combine, (total, value))
 
     def _finish(self, folds: list[Node]) -> list[Statement]:
-        return [statement for n in folds for statement in self._store(n.output)]
+        statements: list[Statement] = []
+        for node in folds:
+            if self._is_wide(node):
+                rounded = (self._name(node.output), node.output.type.dtype)
+                statements.append(Let(*rounded, "cast({0})", (self._total(node),)))
+            statements += self._store(node.output)
+        return statements
 
     def _fold_step(self, node: Node) -> list[Statement]:
         """Fold one element; a fold over leading axes accumulates in memory."""

@@ -50,7 +50,8 @@ class Program:
     """A lowered program.
 
     `results` are the types of what a call returns: an output of `graph` may be the buffer of one
-    under another shape. The sources of its addresses are: the arena, then the constants, the inputs, the outputs.
+    under another shape. The sources of its addresses are: the arena, then the constants, the
+    inputs, the outputs.
     """
 
     graph: Graph

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.ir.op import Kind, Op, register
-from adgraph.ir.types import ArrayType, Constant, Dtype, type_of_array
+from adgraph.ir.types import Dtype, type_of_array
 from adgraph.ops.kinds import elementwise_function
 
 constant = register(
@@ -19,11 +19,6 @@ constant = register(
         differentiable=False,
     )
 )
-
-
-def literal(node_value: Constant) -> Any:
-    """Return the Python number of a one-element constant."""
-    return node_value.array.item()
 
 
 def _convert(x: Any, *, dtype: Dtype) -> Any:
@@ -54,11 +49,15 @@ def _same(source: Dtype) -> Dtype:
 
 
 # The derivative of stop_gradient is zero by definition, whatever its value.
-stop_gradient = elementwise_function(
-    "stop_gradient", lambda x: np.array(x), _same, None, "{0}"
-)
+stop_gradient = elementwise_function("stop_gradient", lambda x: np.array(x), _same, None, "{0}")
 
 
 copy = elementwise_function(
-    "copy", lambda x: np.array(x), _same, None, "{0}", jvp=lambda t, y, x: t[0], vjp=lambda ct, y, x: (ct,)
+    "copy",
+    lambda x: np.array(x),
+    _same,
+    None,
+    "{0}",
+    jvp=lambda t, y, x: t[0],
+    vjp=lambda ct, y, x: (ct,),
 )

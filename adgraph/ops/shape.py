@@ -11,7 +11,7 @@ import numpy as np
 from adgraph.errors import ShapeError, message
 from adgraph.ir.code import Piece, Pieces
 from adgraph.ir.op import Kind, Op, register, type_of
-from adgraph.ir.types import ArrayType, Shape, Slice
+from adgraph.ir.types import ArrayType, Shape, Slice, native_index
 from adgraph.ops.kinds import linear
 
 # --- reshape --------------------------------------------------------------------------------------
@@ -76,14 +76,10 @@ def _slice_type(x: ArrayType, *, index: tuple[Any, ...]) -> ArrayType:
     return x.with_shape(tuple(i.size for i in index if isinstance(i, Slice)))
 
 
-def _native(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(i.native() if isinstance(i, Slice) else i for i in index)
-
-
 getitem = linear(
     "getitem",
     Kind.VIEW,
-    lambda x, *, index: x[(*_native(index), ...)],  # `...`: a single element is a view, too
+    lambda x, *, index: x[(*native_index(index), ...)],  # `...`: a single element is a view, too
     _slice_type,
     lambda ct, x, *, index: place(ct, index=index, shape=x.shape),
     batch=lambda n, *, index: {"index": (Slice(0, n, 1), *index)},
@@ -95,12 +91,12 @@ getitem = linear(
 
 def _place(x: Any, *, index: tuple[Any, ...], shape: Shape) -> Any:
     out = np.zeros(shape, np.asarray(x).dtype)
-    out[_native(index)] = x
+    out[native_index(index)] = x
     return out
 
 
 def _place_boxes(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> tuple[Piece, ...]:
-    return Piece((), None, 0.0), Piece(_native(attrs["index"]), 0)
+    return Piece((), None, 0.0), Piece(native_index(attrs["index"]), 0)
 
 
 place: Op = linear(
@@ -121,7 +117,7 @@ place: Op = linear(
 
 def _update(x: Any, v: Any, *, index: tuple[Any, ...]) -> Any:
     out = np.array(x)
-    out[_native(index)] = v
+    out[native_index(index)] = v
     return out
 
 
@@ -156,7 +152,7 @@ def _update_batch(
 
 
 def _update_boxes(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> tuple[Piece, ...]:
-    return Piece((), 0), Piece(_native(attrs["index"]), 1)
+    return Piece((), 0), Piece(native_index(attrs["index"]), 1)
 
 
 update = register(
@@ -221,7 +217,7 @@ def _concatenate_batch(args: tuple[Any, ...], batched: tuple[bool, ...], *, axis
 
 
 def _concatenate_boxes(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> tuple[Piece, ...]:
-    return tuple(Piece(_native(box), i) for i, box in enumerate(_parts(types, attrs["axis"])))
+    return tuple(Piece(native_index(box), i) for i, box in enumerate(_parts(types, attrs["axis"])))
 
 
 concatenate = register(

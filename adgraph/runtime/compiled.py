@@ -7,14 +7,13 @@ may run one program at once. Outputs are fresh arrays, nothing else is allocated
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from adgraph.errors import AxisIndexError, message
-from adgraph.ir.types import ArrayType
 from adgraph.lower.driver import driver, failure, gather
 from adgraph.lower.program import Program
 
@@ -52,14 +51,9 @@ class Compiled:
         self._pool: list[Arena] = []
         self._first_input = 1 + len(program.constants)
         self._count = len(program.graph.inputs) + len(program.graph.outputs)
-        self._objects = ctypes.py_object * self._count
+        self._objects: Callable[..., Any] = ctypes.py_object * self._count
         self._gather = gather()
         self._results = [(t.shape, t.dtype) for t in program.results]
-
-    @property
-    def input_types(self) -> tuple[ArrayType, ...]:
-        """The types of the arrays a call takes."""
-        return tuple(v.type for v in self.program.graph.inputs)
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on C-contiguous arrays of exactly the input types."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from adgraph.schedule.flow import Flow, peak, profile, spans
 from adgraph.schedule.schedule import Schedule
 
 Order = list[int]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 EXPONENTS = ((1.0, 1.0, 1.0), (1.0, 1.0, 0.5), (1.0, 1.0, 0.0))
 PRECISION = 0.02  # of the smallest budget that an error names

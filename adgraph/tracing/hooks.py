@@ -66,7 +66,7 @@ def is_users(function: types.FunctionType) -> bool:
     return not file.startswith((*_LIBRARIES, *_STANDARD)) and not file.startswith("<frozen")
 
 
-# --- builtins ---------------------------------------------------------------------------------------
+# --- builtins -------------------------------------------------------------------------------------
 
 
 def _number(kind: PythonNumber, x: Any) -> Any:
@@ -123,7 +123,7 @@ def _round(x: Any, digits: Any = None) -> Any:
 
 
 def _math(function: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `math`: between traced scalars it is the ufunc with a Python float as result."""
+    """A function of `math`: of traced scalars it is the ufunc, with a Python float as result."""
 
     def apply(*args: Any) -> Any:
         if not any(isinstance(x, Tracer) for x in args):
@@ -173,6 +173,28 @@ def _gathered(x: Any) -> Any:
     return CONSTRUCTORS[np.asarray](x) if contains_tracer(x) else x
 
 
+def _float64(x: Any = 0.0) -> Any:
+    if isinstance(x, Tracer):
+        return as_tracer(x, np.float64)
+    return np.asarray(x).astype(np.float64)[()]
+
+
+_BLIND_TO_LISTS: tuple[Callable[..., Any], ...] = (
+    np.sum,
+    np.prod,
+    np.mean,
+    np.max,
+    np.min,
+    np.any,
+    np.all,
+    np.cumsum,
+    np.var,
+    np.std,
+    np.argmax,
+    np.argmin,
+    np.linalg.norm,
+)
+
 REPLACED: dict[Any, Callable[..., Any]] = {
     **CONSTRUCTORS,
     **{getattr(math, name): _math(getattr(math, name), ufunc) for name, ufunc in _MATH.items()},
@@ -193,16 +215,12 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     builtins.sum: _sum,
     builtins.round: _round,
     np.isscalar: _isscalar,
-    np.float64: lambda x=0.0: np.asarray(x).astype(np.float64)[()] if not isinstance(x, Tracer) else as_tracer(x, np.float64),
-    **{
-        f: _dispatching(f)
-        for f in (np.sum, np.prod, np.mean, np.max, np.min, np.any, np.all, np.cumsum, np.var,
-                  np.std, np.argmax, np.argmin, np.linalg.norm)
-    },
-}  # fmt: skip
+    np.float64: _float64,
+    **{function: _dispatching(function) for function in _BLIND_TO_LISTS},
+}
 
 
-# --- subscripts ---------------------------------------------------------------------------------------
+# --- subscripts -----------------------------------------------------------------------------------
 
 
 def getitem(container: Any, key: Any) -> Any:
@@ -240,7 +258,7 @@ def augmented(name: str, container: Any, key: Any, value: Callable[[], Any]) -> 
         setitem(container, key, result)
 
 
-# --- statements -----------------------------------------------------------------------------------------
+# --- statements -----------------------------------------------------------------------------------
 
 
 def for_(

@@ -8,7 +8,6 @@ stack of builders (one per program under construction, per thread) says where no
 
 from __future__ import annotations
 
-import math
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -102,6 +101,7 @@ class Tracer(Traced):
 
     @property
     def type(self) -> ArrayType:
+        """The shape and the dtype."""
         return self._type
 
     @property
@@ -135,12 +135,12 @@ class Tracer(Traced):
         return self._type.dtype.itemsize
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Any:  # noqa: N802  NumPy's name
         """The transpose."""
         return np.transpose(self)
 
     @property
-    def mT(self) -> Any:
+    def mT(self) -> Any:  # noqa: N802
         """The transpose of the last two axes."""
         return np.matrix_transpose(self)
 
@@ -156,6 +156,7 @@ class Tracer(Traced):
     # --- recording --------------------------------------------------------------------------
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+        """Record an op; a view of this tracer extends its path."""
         if op.kind is Kind.VIEW and args[0] is self:
             return apply_view(self, op, attrs)
         return emit(op, args, attrs)
@@ -386,8 +387,10 @@ class Tracer(Traced):
 
 
 class ArrayTracer(Tracer):
-    """A tracer with at least one axis. NumPy treats an object with `__len__` as a sequence, so a
-    scalar must not have these methods."""
+    """A tracer with at least one axis.
+
+    NumPy treats an object with `__len__` as a sequence, so a scalar must not have these methods.
+    """
 
     __slots__ = ()
 
@@ -493,8 +496,8 @@ def apply_view(handle: Tracer, op: Op, attrs: Mapping[str, Any]) -> Tracer:
     result = _handle(handle.cell, path)
     if result.shape and writable(handle.cell.value.type, path):
         return result
-    with_values = emit(op, (handle,), attrs)
-    return with_values  # type: ignore[no-any-return]
+    copied: Tracer = emit(op, (handle,), attrs)
+    return copied
 
 
 def emit(op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
@@ -514,7 +517,10 @@ def _fold(op: Op, values: tuple[Value, ...], attrs: Mapping[str, Any]) -> tuple[
     producers = [current().producer(v) for v in values]
     if not producers or op.kind is Kind.REGION:
         return None
-    if any(p is None or p.op.kind is not Kind.CONSTANT or p.output.type.size > FOLDED_ELEMENTS for p in producers):
+    if any(
+        p is None or p.op.kind is not Kind.CONSTANT or p.output.type.size > FOLDED_ELEMENTS
+        for p in producers
+    ):
         return None
     types = op.result_types(tuple(v.type for v in values), attrs)
     if any(t.size > FOLDED_ELEMENTS for t in types):
@@ -569,7 +575,8 @@ def as_tracer(x: Any, dtype: Any = None) -> Tracer:
         return tracer(lift(np.asarray(x, dtype)))
     if dtype is None or x.dtype == dtype:
         return x
-    return emit(convert, (x,), {"dtype": np.dtype(dtype).newbyteorder("=")})  # type: ignore[no-any-return]
+    converted: Tracer = emit(convert, (x,), {"dtype": np.dtype(dtype).newbyteorder("=")})
+    return converted
 
 
 def known_value(x: Any) -> Any:

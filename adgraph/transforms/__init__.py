@@ -1,0 +1,1 @@
+"""Graph to graph with another meaning: derivatives, batching."""

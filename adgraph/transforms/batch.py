@@ -41,9 +41,7 @@ def batch(graph: Graph, size: int, batched: Sequence[bool]) -> Graph:
         return builder.build(outputs, f"{graph.name}_batch")
 
 
-def _batch_node(
-    builder: Builder, node: Node, env: dict[Value, Value], flagged: set[Value]
-) -> None:
+def _batch_node(builder: Builder, node: Node, env: dict[Value, Value], flagged: set[Value]) -> None:
     if node.op.batch is None:
         raise DerivativeError(
             message(

@@ -35,6 +35,6 @@ def fit(ct: Any, shape: tuple[int, ...]) -> Any:
     axes = tuple(range(lead)) + tuple(
         lead + i for i, n in enumerate(shape) if n == 1 and have[lead + i] != 1
     )
-    if len(have) < len(shape) or any(h != n for h, n in zip(have[lead:], shape) if n != 1):
+    if lead < 0 or any(h != n for h, n in zip(have[lead:], shape, strict=True) if n != 1):
         return np.broadcast_to(ct, shape)
     return np.reshape(np.sum(ct, axis=axes), shape)

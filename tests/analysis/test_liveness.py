@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adgraph.analysis.liveness import buffer_bytes, last_uses, residuals, roots
+from adgraph.analysis.liveness import buffer_bytes, residuals, roots
 from adgraph.errors import Location
 from adgraph.ir.builder import Builder
 from adgraph.ir.graph import Origin
@@ -21,18 +21,6 @@ def test_a_chain_of_views_has_the_buffer_of_its_first_operand() -> None:
     (y,) = builder.emit(elementwise.square, [top], {})
     (flat,) = builder.emit(shape.reshape, [y], {"shape": (8,)})
     assert roots(builder.build([flat])) == {x: x, turned: x, top: x, y: y, flat: y}
-
-
-def test_a_view_is_a_use_when_it_is_read() -> None:
-    builder = Builder()
-    x = builder.input(MATRIX, "x")
-    (y,) = builder.emit(elementwise.square, [x], {})
-    (turned,) = builder.emit(shape.transpose, [y], {"axes": (1, 0)})
-    (unread,) = builder.emit(shape.reshape, [x], {"shape": (16,)})
-    (z,) = builder.emit(elementwise.square, [turned], {})
-    (w,) = builder.emit(elementwise.add, [z, z], {})
-    assert last_uses(builder.build([w])) == {x: 0, y: 3, z: 4, w: 5}
-    assert unread not in last_uses(builder.build([w]))
 
 
 def test_residuals_are_computed_by_the_primal_program_and_read_by_its_derivative() -> None:

@@ -32,7 +32,9 @@ def traced(sample: Sample, dtype: str) -> tuple[Graph, list[Any]]:
     leaves, structure = flatten((sample.make(rng, np.dtype(dtype)), {}))
     described = [abstract(x) for x in leaves]
     trace = trace_function(sample.function, structure, described)
-    arrays = [np.asarray(x) for x, d in zip(leaves, described, strict=True) if isinstance(d, Abstract)]
+    arrays = [
+        np.asarray(x) for x, d in zip(leaves, described, strict=True) if isinstance(d, Abstract)
+    ]
     return trace.graph, arrays
 
 
@@ -40,7 +42,9 @@ def assert_compiled_equals_interpreted(graph: Graph, arrays: list[Any]) -> None:
     """Run a program both ways."""
     graph, _ = run_pipeline(graph, (*CANONICAL, *FINAL))
     expected = evaluate(graph, *arrays)
-    native = [np.require(a, v.type.dtype, ["C", "A"]) for a, v in zip(arrays, graph.inputs, strict=True)]
+    native = [
+        np.require(a, v.type.dtype, ["C", "A"]) for a, v in zip(arrays, graph.inputs, strict=True)
+    ]
     found = Compiled(lower(graph))(native)
     floats = [v.type.dtype for n in graph.nodes for v in n.outputs if v.type.inexact]
     coarsest = max((np.finfo(d).eps for d in floats), default=0.0)
@@ -65,8 +69,14 @@ def test_a_compiled_derivative_equals_the_interpreter(sample: Sample, dtype: str
     if not active or not any(v.type.inexact for v in graph.outputs):
         pytest.skip("nothing varies")
     backward = vjp(graph, active)
-    seeds = [rng.standard_normal(v.type.shape).astype(v.type.dtype) for v in backward.inputs[len(arrays):]]
+    seeds = [
+        rng.standard_normal(v.type.shape).astype(v.type.dtype)
+        for v in backward.inputs[len(arrays) :]
+    ]
     assert_compiled_equals_interpreted(backward, [*arrays, *seeds])
     forward = jvp(graph, active)
-    seeds = [rng.standard_normal(v.type.shape).astype(v.type.dtype) for v in forward.inputs[len(arrays):]]
+    seeds = [
+        rng.standard_normal(v.type.shape).astype(v.type.dtype)
+        for v in forward.inputs[len(arrays) :]
+    ]
     assert_compiled_equals_interpreted(forward, [*arrays, *seeds])

@@ -379,7 +379,8 @@ def _pad_by_position(x: Tracer, axis: int, before: int, behind: int, mode: str) 
     extent = x.shape[axis]
     if not extent:
         raise ShapeError(message(f"np.pad: cannot extend the empty axis {axis} with mode={mode!r}"))
-    positions = np.pad(np.arange(extent), (before, behind), mode=mode)  # type: ignore[call-overload]
+    every = np.arange(extent)
+    positions = np.pad(every, (before, behind), mode)  # type: ignore[call-overload]  # NumPy checks
     return join([_run(x, axis, run) for run in runs(positions.tolist())], axis)
 
 

@@ -266,7 +266,7 @@ def dtype_of(x: Any) -> np.dtype[Any]:
 
 def check_cast(name: str, source: Any, target: Any, casting: str) -> None:
     """Refuse a conversion that NumPy's `casting=` refuses."""
-    if not np.can_cast(source, target, casting):  # type: ignore[arg-type]
+    if not np.can_cast(source, target, casting):  # type: ignore[arg-type]  # NumPy checks it
         raise DtypeError(
             message(
                 f"{name} cannot convert {source} to {target} with casting={casting!r}",
