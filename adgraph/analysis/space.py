@@ -105,7 +105,7 @@ class Space:
             return self.places[value].map
         return self.operands.get(value)
 
-    def _depth_for(self, node: Node) -> int | None | bool:
+    def _depth_for(self, node: Node) -> int | bool | None:
         """The depth of the space once the node has read its operands; False if it cannot be."""
         depth = self.depth
         for value in node.inputs:
@@ -168,7 +168,7 @@ class Space:
         self._commit(node, Place(rest, False, stage, scattered))
         return True
 
-    # --- views that only rename axes ---------------------------------------------------------------
+    # --- views that only rename axes --------------------------------------------------------------
 
     def _admit_view(self, node: Node) -> bool:
         (operand,) = node.inputs
@@ -186,7 +186,7 @@ class Space:
         self.nodes.append(node)
         self.places[node.output] = place
 
-    # --- questions of the lowering ------------------------------------------------------------------
+    # --- questions of the lowering ----------------------------------------------------------------
 
     def reread(self) -> Iterator[Value]:
         """Iterate over the inner values that a later stage than their own reads."""
@@ -208,17 +208,16 @@ def _ascending(axes: Map) -> bool:
     return known == sorted(known)
 
 
-def _fill(
-    found: list[int | None], shape: tuple[int, ...], extents: tuple[int, ...]
-) -> Map | None:
+def _fill(found: list[int | None], shape: tuple[int, ...], extents: tuple[int, ...]) -> Map | None:
     """Give the axes that no operand determines the free axes of the space, in order."""
     used = [axis for axis in found if axis is not None]
     if len(set(used)) != len(used):
         return None
     free = [axis for axis in range(len(extents)) if axis not in used]
     for i, n in enumerate(shape):
-        if found[i] is not None:
-            if extents[found[i]] != n:  # type: ignore[index]
+        axis = found[i]
+        if axis is not None:
+            if extents[axis] != n:
                 return None
         elif n != 1:
             match = next((axis for axis in free if extents[axis] == n), None)
@@ -264,9 +263,7 @@ def _match(view: np.ndarray, type: ArrayType, strides: tuple[int, ...]) -> Map |
         if n == 1 or stride == 0:
             result.append(None)
             continue
-        axis = next(
-            (a for a, s in enumerate(strides) if s == stride and type.shape[a] == n), None
-        )
+        axis = next((a for a, s in enumerate(strides) if s == stride and type.shape[a] == n), None)
         if axis is None:
             return None
         result.append(axis)

@@ -23,14 +23,14 @@ SCALARS = {"f8": "double", "f4": "float"}
 
 
 @functools.cache
-def matmul(dtype: str) -> int:
-    """Return the kernel C = A @ B, batched.
+def matmul(dtype: str, *, accumulate: bool = False) -> int:
+    """Return the kernel C = A @ B (C += A @ B), batched.
 
     Pointers: A, B, C. Sizes: batch, m, n, k, row and column stride of A (one of them 1), of B
     (likewise), row stride of C (its column stride is 1), batch strides of A, B, C (0 repeats).
     Strides count elements.
     """
-    return _compile("matmul", dtype, _matmul)
+    return _compile("matmul_add" if accumulate else "matmul", dtype, _matmul(accumulate))
 
 
 @functools.cache
@@ -191,19 +191,23 @@ class _Library:
         self.blas("trsm", side, uplo, trans, diagonal, rows, columns, one, matrix, columns, x, rows)
 
 
-def _matmul(r: Routine, library: _Library) -> None:
+def _matmul(accumulate: bool) -> Callable[[Routine, _Library], None]:
     """Write gemm, or gemv and dot for vectors; k = 0 gives zeros (gemv would not)."""
-    a, b, c = (r.pointer(i) for i in range(3))
-    batch, m, n, k, *strides = (r.size(i) for i in range(12))
-    *matrix_strides, batch_a, batch_b, batch_c = strides
-    work = r.binary("mul", m, n)
-    r.stop_when(r.compare("sle", work, "0"), 0)
-    with r.loop(batch) as index:
-        operands = tuple(
-            library.offset(pointer, r.binary("mul", index, stride))
-            for pointer, stride in ((a, batch_a), (b, batch_b), (c, batch_c))
-        )
-        _one_matmul(r, library, operands, (m, n, k), matrix_strides)
+
+    def write(r: Routine, library: _Library) -> None:
+        a, b, c = (r.pointer(i) for i in range(3))
+        batch, m, n, k, *strides = (r.size(i) for i in range(12))
+        *matrix_strides, batch_a, batch_b, batch_c = strides
+        work = r.binary("mul", m, n)
+        r.stop_when(r.compare("sle", work, "0"), 0)
+        with r.loop(batch) as index:
+            operands = tuple(
+                library.offset(pointer, r.binary("mul", index, stride))
+                for pointer, stride in ((a, batch_a), (b, batch_b), (c, batch_c))
+            )
+            _one_matmul(r, library, operands, (m, n, k), matrix_strides, accumulate)
+
+    return write
 
 
 def _one_matmul(
@@ -212,12 +216,14 @@ def _one_matmul(
     operands: tuple[str, ...],
     extents: tuple[str, str, str],
     strides: list[str],
+    accumulate: bool,
 ) -> None:
     m, n, k = extents
     *_, row_c = strides
     empty = r.compare("sle", k, "0")
-    with r.when(empty):
-        _clear(r, library, operands[2], m, n, row_c)
+    if not accumulate:
+        with r.when(empty):
+            _clear(r, library, operands[2], m, n, row_c)
     one_row, one_column = r.compare("eq", m, "1"), r.compare("eq", n, "1")
     both = r.binary("and", one_row, one_column, "i1")
     either = r.binary("or", one_row, one_column, "i1")
@@ -226,13 +232,13 @@ def _one_matmul(
     column_only = r.binary("and", one_column, r.binary("xor", one_row, "true", "i1"), "i1")
     with r.when(some):
         with r.when(both):
-            _dot(r, library, operands, k, strides)
+            _dot(r, library, operands, k, strides, accumulate)
         with r.when(column_only):
-            _matrix_vector(r, library, operands, extents, strides)
+            _matrix_vector(r, library, operands, extents, strides, accumulate)
         with r.when(row_only):
-            _vector_matrix(r, library, operands, extents, strides)
+            _vector_matrix(r, library, operands, extents, strides, accumulate)
         with r.when(r.binary("xor", either, "true", "i1")):
-            _gemm(r, library, operands, extents, strides)
+            _gemm(r, library, operands, extents, strides, accumulate)
 
 
 def _clear(r: Routine, library: _Library, c: str, m: str, n: str, row_c: str) -> None:
@@ -246,11 +252,14 @@ def _dot(
     operands: tuple[str, ...],
     k: str,
     strides: list[str],
+    accumulate: bool,
 ) -> None:
     a, b, c = operands
     _, column_a, row_b, _, _ = strides
     arguments = (r.integer(k), a, r.integer(column_a), b, r.integer(row_b))
     value = library.blas("dot", *arguments, result=library.scalar)
+    if accumulate:
+        value = r.binary("fadd", r.load(library.scalar, c), value, library.scalar)
     r.store(library.scalar, value, c)
 
 
@@ -271,6 +280,7 @@ def _matrix_vector(
     operands: tuple[str, ...],
     extents: tuple[str, str, str],
     strides: list[str],
+    accumulate: bool,
 ) -> None:
     """C[m, 1] = A B[k, 1]: a row-major A is the transpose of what BLAS sees."""
     a, b, c = operands
@@ -287,7 +297,7 @@ def _matrix_vector(
         _leading(r, plain, row_a, column_a, k, m),
         b,
         r.integer(r.at_least(row_b, "1")),
-        library.number(0.0),
+        library.number(float(accumulate)),
         c,
         r.integer(row_c),
     )
@@ -299,6 +309,7 @@ def _vector_matrix(
     operands: tuple[str, ...],
     extents: tuple[str, str, str],
     strides: list[str],
+    accumulate: bool,
 ) -> None:
     """C[1, n] = A[1, k] B, which is B^T times the row A."""
     a, b, c = operands
@@ -315,7 +326,7 @@ def _vector_matrix(
         _leading(r, plain, row_b, column_b, n, k),
         a,
         r.integer(r.at_least(column_a, "1")),
-        library.number(0.0),
+        library.number(float(accumulate)),
         c,
         r.integer("1"),
     )
@@ -327,6 +338,7 @@ def _gemm(
     operands: tuple[str, ...],
     extents: tuple[str, str, str],
     strides: list[str],
+    accumulate: bool,
 ) -> None:
     """C^T = B^T A^T in BLAS's eyes, which sees every row-major matrix transposed."""
     a, b, c = operands
@@ -346,7 +358,7 @@ def _gemm(
         _leading(r, plain_b, row_b, column_b, n, k),
         a,
         _leading(r, plain_a, row_a, column_a, k, m),
-        library.number(0.0),
+        library.number(float(accumulate)),
         c,
         r.integer(r.at_least(row_c, n)),
     )

@@ -83,9 +83,7 @@ class _Writer:
         self._strides = {v: self._named(s) for v, s in self._all_strides().items()}
         self._depth = self._axes.loops_before(space.depth) if space.depth else 0
         self._count = len(self._axes.extents)
-        self._viewed = {
-            n.output: n.inputs[0] for n in body.nodes if n.op.kind is Kind.VIEW
-        }
+        self._viewed = {n.output: n.inputs[0] for n in body.nodes if n.op.kind is Kind.VIEW}
         self._reread = {self._behind_views(v) for v in space.reread()}
 
     # --- the loops and the addresses in them -----------------------------------------------------
@@ -138,7 +136,7 @@ class _Writer:
         named = [loop for loop, s in enumerate(self._strides[value]) if s is not None]
         return max(named) + 1 if named else 0
 
-    # --- values ------------------------------------------------------------------------------------
+    # --- values -----------------------------------------------------------------------------------
 
     def _name(self, value: Value) -> str:
         if value not in self._names:
@@ -163,7 +161,7 @@ class _Writer:
             return []
         return [Store(self._access(value, self._results[value]), self._name(value))]
 
-    # --- the nest ------------------------------------------------------------------------------------
+    # --- the nest ---------------------------------------------------------------------------------
 
     def nest(self) -> Nest:
         body = (*self._clear_scattered(), *self._rows(0))
@@ -274,7 +272,7 @@ class _Writer:
     def _new_name(self) -> str:
         return f"t{next(self._numbers)}"
 
-    # --- loads -----------------------------------------------------------------------------------------
+    # --- loads ------------------------------------------------------------------------------------
 
     def _loads(self, level: int, stage: int | None) -> list[Statement]:
         """Load the operands whose element is known at a loop depth.
@@ -306,7 +304,7 @@ class _Writer:
             if self._place(node.output).inner or node.op.kind is Kind.REDUCTION
         )
 
-    # --- folds --------------------------------------------------------------------------------------------
+    # --- folds ------------------------------------------------------------------------------------
 
     def _suffix_folds(self) -> list[Node]:
         return [n for n in self._folds() if not self._place(n.output).scattered]

@@ -150,9 +150,7 @@ def matrix_strided(layout: Layout, value: Value) -> bool:
 def batch_stride(layout: Layout, value: Value) -> int | None:
     """Return the one stride by which the matrices of a stack follow each other, if there is one."""
     pairs = [
-        (n, s)
-        for n, s in zip(value.type.shape[:-2], layout.strides[:-2], strict=True)
-        if n != 1
+        (n, s) for n, s in zip(value.type.shape[:-2], layout.strides[:-2], strict=True) if n != 1
     ]
     if not pairs:
         return 0

@@ -85,5 +85,5 @@ def test_bytes_are_parsed(text: int | str, bytes: int) -> None:
 @pytest.mark.parametrize("text", [-1, "-1", "64 megabytes", "half", "", "MB", 0.5, True, None])
 def test_what_is_no_number_of_bytes_is_refused(text: object) -> None:
     with pytest.raises(ShapeError, match="is not understood") as caught:
-        parse_bytes(text)  # type: ignore[arg-type]
+        parse_bytes(text)  # type: ignore[arg-type]  # that is the test
     assert '"64MB"' in str(caught.value)
