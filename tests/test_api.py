@@ -348,7 +348,7 @@ def test_a_program_can_be_seen_as_graph_kernels_and_source() -> None:
     assert f.kernels(X, 2.0).nodes
     assert "peak" in str(f.explain(X, 2.0))
     assert "test_api.py" in f.grad.source(X, 2.0)
-    assert len(f._dispatch.entries) == 1
+    assert len(f.dispatch.entries) == 1
 
 
 def test_a_graph_can_be_asked_for_by_types_alone() -> None:

@@ -370,7 +370,7 @@ def test_a_call_from_inside_another_trace_compiles_nothing() -> None:
     inner = trace(lambda x: x + 1)
     outer = trace(lambda x: inner(x) * 2)
     close(outer(X), 2 * (X + 1))
-    assert not inner._dispatch.entries
+    assert not inner.dispatch.entries
 
 
 def test_the_same_array_may_be_given_twice() -> None:

@@ -33,7 +33,7 @@ FLAGS = np.array([True, False, True, True])
 
 
 def entries(f: adgraph.Function) -> int:
-    return len(f._dispatch.entries)
+    return len(f.dispatch.entries)
 
 
 def assert_identical(found: Any, expected: Any) -> None:

@@ -1,0 +1,254 @@
+"""`trace` and what it returns: a function that runs as compiled programs and has derivatives.
+
+The modules beside this one enter the makers of derivatives in `BY_ARGUMENT` and `AT_POINT`; the
+methods of `Function` call them by name.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from adgraph.errors import TracingError, message
+from adgraph.ir.graph import Graph
+from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
+from adgraph.runtime.explain import Explanation, explain_entry
+from adgraph.schedule.budget import parse_bytes
+from adgraph.timeline import Chart, draw_timeline, timeline_points
+from adgraph.tracing.hooks import rewritten
+from adgraph.tracing.tracer import tracing
+
+Argnums = int | Sequence[int]
+Maker = TypeVar("Maker", bound=Callable[..., Any])
+PLAIN = Options()
+
+# Makers of functions from (function, argnums), and of results from (function, values).
+BY_ARGUMENT: dict[str, Callable[..., Function]] = {}
+AT_POINT: dict[str, Callable[..., Any]] = {}
+
+
+def by_argument(maker: Maker) -> Maker:
+    """Make a derivative a property of every traced function."""
+    BY_ARGUMENT[maker.__name__] = maker
+    return maker
+
+
+def at_point(maker: Maker) -> Maker:
+    """Make a derivative a method of every traced function."""
+    AT_POINT[maker.__name__] = maker
+    return maker
+
+
+class Function:
+    """A NumPy function that runs as compiled programs, one per signature of its arguments.
+
+    >>> @trace
+    ... def f(x):
+    ...     return np.sum(x**2)
+    >>> f(np.array([1.0, 2.0]))
+    np.float64(5.0)
+    >>> f.grad(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+
+    def __init__(self, function: Callable[..., Any], options: Options = PLAIN) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.dispatch = Dispatcher(function, options)
+        self.derived: dict[str, Function] = {}
+
+    @property
+    def options(self) -> Options:
+        """What `@trace` was given."""
+        return self.dispatch.options
+
+    def __repr__(self) -> str:
+        return f"<traced {getattr(self.function, '__name__', 'function')}>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bind a traced method."""
+        return self if instance is None else Bound(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program for these arguments; inside another trace, become part of it."""
+        if tracing():
+            return rewritten(self.function)(*args, **kwargs)
+        return self.dispatch(args, kwargs)
+
+    # --- seeing the program -------------------------------------------------------------------
+
+    def graph(self, *args: Any, **kwargs: Any) -> Graph:
+        """Return the program for these arguments (arrays, or `ArrayType`s) as a graph."""
+        return self.dispatch.entry(args, kwargs).graph
+
+    def kernels(self, *args: Any, **kwargs: Any) -> Graph:
+        """Return the program after fusion: every `fused` node is one kernel."""
+        return self.dispatch.entry(args, kwargs).compiled.program.graph
+
+    def source(self, *args: Any, **kwargs: Any) -> str:
+        """Return the source of the kernels for these arguments."""
+        return self.dispatch.entry(args, kwargs).compiled.program.source()
+
+    def timeline(self, *args: Any, **kwargs: Any) -> Chart:
+        """Return a chart of the bytes alive in the course of the program."""
+        entry = self.dispatch.entry(args, kwargs)
+        budget = self.options.memory_budget
+        return draw_timeline(
+            timeline_points(entry.compiled.program.schedule),
+            None if budget is None else parse_bytes(budget),
+            f"memory of {entry.trace.graph.name}",
+        )
+
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """Return what the program for these arguments costs and how it was made."""
+        return explain_entry(self.dispatch.entry(args, kwargs))
+
+    # --- derivatives ---------------------------------------------------------------------------
+
+    @functools.cached_property
+    def grad(self) -> Function:
+        """The gradient by the first argument: see `adgraph.grad`."""
+        return BY_ARGUMENT["grad"](self)
+
+    @functools.cached_property
+    def value_and_grad(self) -> Function:
+        """The value and the gradient: see `adgraph.value_and_grad`."""
+        return BY_ARGUMENT["value_and_grad"](self)
+
+    @functools.cached_property
+    def jacobian(self) -> Function:
+        """The Jacobian by the cheaper mode: see `adgraph.jacobian`."""
+        return BY_ARGUMENT["jacobian"](self)
+
+    @functools.cached_property
+    def jacfwd(self) -> Function:
+        """The Jacobian by forward mode: see `adgraph.jacfwd`."""
+        return BY_ARGUMENT["jacfwd"](self)
+
+    @functools.cached_property
+    def jacrev(self) -> Function:
+        """The Jacobian by reverse mode: see `adgraph.jacrev`."""
+        return BY_ARGUMENT["jacrev"](self)
+
+    @functools.cached_property
+    def hessian(self) -> Function:
+        """The matrix of second derivatives: see `adgraph.hessian`."""
+        return BY_ARGUMENT["hessian"](self)
+
+    @functools.cached_property
+    def hvp(self) -> Function:
+        """The product of Hessian and vector: see `adgraph.hvp`."""
+        return BY_ARGUMENT["hvp"](self)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        """Return the value and its directional derivative: see `adgraph.jvp`."""
+        result: tuple[Any, Any] = AT_POINT["jvp"](self, primals, tangents)
+        return result
+
+    def vjp(self, *primals: Any, has_aux: bool = False) -> Any:
+        """Return the value and its pullback: see `adgraph.vjp`."""
+        return AT_POINT["vjp"](self, *primals, has_aux=has_aux)
+
+    def linearize(self, *primals: Any) -> tuple[Any, Callable[..., Any]]:
+        """Return the value and its pushforward: see `adgraph.linearize`."""
+        result: tuple[Any, Callable[..., Any]] = AT_POINT["linearize"](self, *primals)
+        return result
+
+
+class Bound:
+    """A traced method of an instance; its derivatives are by the arguments behind the instance.
+
+    The instance is an argument of the program: of a pytree, such as a dataclass, the arrays are
+    inputs; any other is static, and its attributes are read when the program is traced.
+
+    >>> class Spring:
+    ...     stiffness = 3.0
+    ...     @trace
+    ...     def energy(self, x):
+    ...         return 0.5 * self.stiffness * x**2
+    >>> Spring().energy.grad(2.0)
+    np.float64(6.0)
+    """
+
+    def __init__(self, function: Function, instance: Any) -> None:
+        self.function = function
+        self._instance = instance
+
+    def __repr__(self) -> str:
+        return f"<{self.function!r} of {self._instance!r}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method."""
+        return self.function(self._instance, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        function = self.function
+        if name in ("graph", "kernels", "source", "explain"):
+            return functools.partial(getattr(function, name), self._instance)
+        if name in BY_ARGUMENT and name != "hvp":  # its arguments are ordered otherwise
+            key = f"{name} of method"
+            if key not in function.derived:
+                function.derived[key] = BY_ARGUMENT[name](function, 1)
+            return Bound(function.derived[key], self._instance)
+        if name in AT_POINT:
+            return functools.partial(AT_POINT[name], self)
+        raise AttributeError(f"a traced method has no attribute {name!r}")
+
+
+def trace(
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnums: Argnums = (),
+    static_argnames: str | Sequence[str] = (),
+    memory_budget: str | int | None = None,
+) -> Any:
+    """Compile a NumPy function; it is called as before.
+
+    Use it bare or with options. Arguments are pytrees of arrays and numbers; strings, bools and
+    what `static_argnums` or `static_argnames` mark are static: part of the program.
+    Arrays that the function reads from globals, closures or attributes are constants of the
+    program: pass what changes as an argument.
+    `memory_budget`, in bytes or such as "64MB", bounds the peak of every program, of derivatives
+    too: what does not fit is computed again when it is needed.
+
+    >>> @trace(static_argnames="n")
+    ... def power_sum(x, n):
+    ...     return np.sum(x**n)
+    >>> power_sum(np.array([1.0, 2.0]), 3)
+    np.float64(9.0)
+    """
+    if function is None:
+        return functools.partial(
+            trace,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            memory_budget=memory_budget,
+        )
+    if not callable(function):
+        raise TracingError(message(f"trace takes a function, found a {type(function).__name__}"))
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    static = resolve_static(function, positions(static_argnums), names)
+    budget = None if memory_budget is None else parse_bytes(memory_budget)
+    return Function(function, Options(*static, budget))
+
+
+def positions(argnums: Argnums) -> tuple[int, ...]:
+    """Return `argnums` as a tuple."""
+    numbers: Sequence[Any] = argnums if isinstance(argnums, Sequence) else (argnums,)
+    for n in numbers:
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
+            raise TracingError(
+                message(
+                    f"{n!r} is no position of an argument",
+                    "arguments are named by an int, or a tuple of ints",
+                )
+            )
+    return tuple(map(int, numbers))
+
+
+def as_function(f: Callable[..., Any]) -> Function:
+    """Return a function as a traced one."""
+    return f if isinstance(f, Function) else Function(f)
