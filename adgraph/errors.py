@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
+import scipy
 
 
 class AdgraphError(Exception):
@@ -77,12 +78,13 @@ class Location:
         return linecache.getline(self.file, self.line).strip()
 
 
-_SKIPPED = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<frozen")
+_OWN = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<frozen")
+_SKIPPED = (*_OWN, str(Path(scipy.__file__).parent))
 _DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
 def user_location() -> Location | None:
-    """Return the innermost line on the stack that belongs neither to adgraph nor to NumPy."""
+    """Return the innermost line on the stack that belongs to none of adgraph, NumPy and SciPy."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -90,6 +92,18 @@ def user_location() -> Location | None:
             return Location(name, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def library_call() -> str | None:
+    """Name the function of SciPy that the user's line has called, if that is what it did."""
+    frame: FrameType | None = sys._getframe(1)
+    name = None
+    while frame is not None and frame.f_code.co_filename.startswith(_SKIPPED):
+        if not frame.f_code.co_filename.startswith(_OWN):
+            module = frame.f_globals.get("__name__", "scipy").partition("._")[0]
+            name = f"{module}.{frame.f_code.co_name}"
+        frame = frame.f_back
+    return name
 
 
 def message(found: str, why: str = "", instead: str = "", at: Location | None = None) -> str:

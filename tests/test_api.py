@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import math
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import adgraph
 from adgraph import grad, trace
@@ -355,3 +359,150 @@ def test_a_graph_can_be_asked_for_by_types_alone() -> None:
     vector = ArrayType(np.dtype(np.float32), (5,))
     f = trace(lambda p: p["w"] * 2.0)
     assert str(f.graph({"w": vector}).outputs[0].type) == "f32[5]"
+
+
+# --- memory order --------------------------------------------------------------------------------
+
+
+def _doubles_a_ravel_of_transposed(x):  # type: ignore[no-untyped-def]
+    c = x.T * 1.0
+    t = c.ravel()
+    t *= 2.0
+    return c.sum()
+
+
+def _writes_a_reshape_of_a_copy_in_its_order(x):  # type: ignore[no-untyped-def]
+    y = np.copy(x.T)
+    y.reshape(-1)[0] = 9.0
+    return y.sum()
+
+
+def _writes_a_reshape_of_zeros_like(x):  # type: ignore[no-untyped-def]
+    y = np.zeros_like(x.T)
+    y.reshape(-1)[0] = 5.0
+    return y.sum() + x.sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        _doubles_a_ravel_of_transposed,
+        _writes_a_reshape_of_a_copy_in_its_order,
+        _writes_a_reshape_of_zeros_like,
+    ],
+)
+def test_writing_a_reshape_of_unknown_order_is_refused(function) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(TracingError, match="memory order is not known") as caught:
+        trace(function)(np.ones((2, 3)))
+    assert "order='C'" in str(caught.value)
+
+
+def test_writing_a_reshape_in_c_order_is_numpys() -> None:
+    def function(x):  # type: ignore[no-untyped-def]
+        y = x * 2.0
+        y.reshape(-1)[0] = 5.0
+        z = x.T.copy()
+        z.reshape(-1)[1] = 3.0
+        w = np.array(x.T, order="C")
+        w.ravel()[2] = 1.0
+        v = x.T[:, :, None] * 1.0
+        v[:, :, 0][0] = 4.0
+        return y.sum() + z.sum() + w.sum() + v.sum()
+
+    x = np.arange(6.0).reshape(2, 3)
+    assert trace(function)(x) == function(x)
+
+
+def test_an_argument_in_another_order_is_refused_where_a_reshape_is_written() -> None:
+    def function(x):  # type: ignore[no-untyped-def]
+        y = x + 1.0
+        y.ravel()[0] = 7.0
+        return y.sum()
+
+    f = trace(function)
+    x = np.arange(6.0).reshape(2, 3)
+    assert f(x) == function(x)
+    with pytest.raises(TracingError, match="x is not in C order"):
+        f(np.asfortranarray(x))
+    with pytest.raises(TracingError, match="x is not in C order"):
+        f.grad(np.asfortranarray(x))
+
+
+# --- functions without source, as typed at the prompt --------------------------------------------
+
+_TYPED = """
+import math
+import numpy as np
+from numpy import zeros
+
+def fills(x):
+    z = np.zeros(3)
+    z[0] = x[0] ** 2
+    w = zeros(3)
+    w += x
+    return z.sum() + w[2] * math.sin(w[1])
+
+def gathers(x):
+    return np.sum(np.array([x[0], max(x[1], x[2])]) * 2.0)
+
+def mistaken(x, y=np.ones(2)):
+    y[0] = x[0]
+    return y.sum()
+"""
+
+
+def typed() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(_TYPED, names)
+    return names
+
+
+@pytest.mark.parametrize("name", ["fills", "gathers"])
+def test_a_typed_function_sees_constructors_and_math(name: str) -> None:
+    function = typed()[name]
+    x = np.array([1.0, 2.0, 0.5])
+    assert trace(function)(x) == pytest.approx(function(x))
+    assert np.all(np.isfinite(grad(function)(x)))
+
+
+def test_an_error_in_a_typed_function_says_that_its_source_cannot_be_read() -> None:
+    with pytest.raises(TracingError, match="put mistaken into a file or a notebook"):
+        grad(typed()["mistaken"])(np.ones(3))
+
+
+def test_a_function_of_math_is_traced() -> None:
+    assert grad(math.sin)(0.0) == 1.0
+
+
+# --- pickles and copies --------------------------------------------------------------------------
+
+
+@trace
+def module_level(x):  # type: ignore[no-untyped-def]
+    return np.sum(x**2)
+
+
+def test_a_function_of_a_module_pickles_by_name() -> None:
+    assert pickle.loads(pickle.dumps(module_level)) is module_level
+    assert copy.deepcopy(module_level) is module_level
+
+
+def test_a_function_kept_elsewhere_copies_with_its_options() -> None:
+    f = trace(np.sin, memory_budget="1MB")
+    f(1.0)
+    for twin in (copy.deepcopy(f), pickle.loads(pickle.dumps(f))):
+        assert twin is not f
+        assert twin.options == f.options
+        assert twin(1.0) == np.sin(1.0)
+
+
+def test_a_traced_index_out_of_bounds_names_the_extent() -> None:
+    f = trace(lambda x, i: x[i])
+    with pytest.raises(IndexError, match="out of bounds for an axis of extent 3"):
+        f(np.ones(3), np.array([1, 7]))
+
+
+def test_a_function_of_scipy_that_is_not_known_is_named_at_the_users_line() -> None:
+    with pytest.raises(TracingError, match=r"by scipy\.linalg\.expm") as caught:
+        grad(lambda x: np.sum(scipy.linalg.expm(x)))(np.eye(2))
+    assert "test_api.py" in str(caught.value)

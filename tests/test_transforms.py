@@ -478,3 +478,29 @@ def test_a_failed_derivative_leaves_nothing_behind() -> None:
         f.grad(X)
     assert f.grad(3.0) == 2.0
     close(f(X), 2 * X)
+
+
+# --- integers have no derivatives ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda: adgraph.jvp(np.sin, (1,), (1,)),
+        lambda: adgraph.jvp(lambda x, k: k * x, (1.0, 2), (1.0, 1.0)),
+        lambda: adgraph.linearize(lambda x: x * 2.0, 3),
+        lambda: adgraph.linearize(lambda x, k: k * x, 3.0, 2)[1](1.0, 1.0),
+        lambda: adgraph.vjp(lambda x: np.sum(x * 1.0), np.array([1, 2, 3])),
+    ],
+)
+def test_a_derivative_by_an_integer_is_refused(request_) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DerivativeError, match="cannot differentiate by") as caught:
+        request_()
+    assert "pass a float" in str(caught.value)
+
+
+def test_an_integer_beside_a_float_has_a_zero_tangent_and_no_gradient() -> None:
+    y, dy = adgraph.jvp(lambda x, k: k * x, (3.0, 2), (1.0, 0))
+    assert (y, dy) == (6.0, 2.0)
+    _, pullback = adgraph.vjp(lambda x, k: k * x, 3.0, 2)
+    assert pullback(1.0) == (2.0, None)

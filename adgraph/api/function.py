@@ -7,6 +7,7 @@ methods of `Function` call them by name.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -67,6 +68,14 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<traced {getattr(self.function, '__name__', 'function')}>"
+
+    def __reduce__(self) -> Any:
+        """Pickle and copy the function and its options, not its programs."""
+        module = sys.modules.get(self.function.__module__)
+        name = getattr(self.function, "__qualname__", "")
+        if getattr(module, name, None) is self:
+            return name
+        return Function, (self.function, self.options)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Bind a traced method."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from adgraph.api.function import Function, as_function, at_point
 from adgraph.api.subject import (
     Subject,
@@ -21,10 +23,12 @@ from adgraph.api.subject import (
 )
 from adgraph.errors import DerivativeError, message
 from adgraph.ir.graph import Graph, Value
+from adgraph.ir.op import type_of
 from adgraph.ir.types import ArrayType
 from adgraph.passes.pipeline import FINAL, run_pipeline
-from adgraph.tracing.trace import Static
-from adgraph.tracing.tracer import as_tracer, read, tracer
+from adgraph.runtime.dispatch import argument_names
+from adgraph.tracing.trace import Static, is_array
+from adgraph.tracing.tracer import Tracer, as_tracer, read, tracer
 from adgraph.tracing.tree import (
     Branch,
     Structure,
@@ -52,9 +56,41 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
             message("jvp takes tuples of primals and tangents", "", "jvp(f, (x,), (dx,))")
         )
     subject = as_function(f)
+    _refuse_integers(subject, primals, tangents)
     marked = (subject.dispatch.mark_static(tuple(x), {})[0] for x in (primals, tangents))
     result: tuple[Any, Any] = _jvp_function(subject)(*marked)
     return result
+
+
+def _refuse_integers(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
+    """Refuse a tangent of an integer: only zeros can be one."""
+    points, structure = flatten(tuple(primals))
+    directions = matched(tuple(tangents), structure) or []
+    names = argument_names(f.dispatch.parameters, flatten((tuple(primals), {}))[1])
+    for x, dx, name in zip(points, directions, names, strict=False):
+        if not is_array(x) or type_of(x).inexact:
+            continue
+        if isinstance(dx, Tracer) or np.any(np.asarray(dx)):
+            raise _by_integer(f"{name}, which has type {type_of(x)}")
+
+
+def _by_integer(what: str) -> DerivativeError:
+    return DerivativeError(
+        message(
+            f"cannot differentiate by {what}",
+            "a derivative is taken by real numbers",
+            "pass a float (2.0, or x.astype(float)); the tangent of an integer is 0",
+        )
+    )
+
+
+def _differentiable_leaves(subject: Subject) -> tuple[int, ...]:
+    """The leaves that have derivatives, of which there must be one."""
+    leaves = inexact_leaves(subject)
+    if not leaves:
+        types = ", ".join(str(v.type) for v in subject.graph.inputs[: len(subject.inputs)])
+        raise _by_integer(f"the arguments of {subject.name}, of types {types}")
+    return leaves
 
 
 def _jvp_function(f: Function) -> Function:
@@ -169,7 +205,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 
     def forward(*args: Any) -> Any:
         subject = trace_subject(subject_function, args, {})
-        seeds = inexact_leaves(subject)
+        seeds = _differentiable_leaves(subject)
         inputs = [subject.inputs[leaf] for leaf in seeds]
         joint, _ = run_pipeline(jvp_graph(subject.graph, inputs), FINAL)
         first, second = split(joint, len(subject.values), subject.outputs)
@@ -190,6 +226,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     y, residuals, plan = remembered(subject_function, "linearize", forward)(*primals)
 
     def push(*tangents: Any) -> Any:
+        _refuse_integers(subject_function, primals, tangents)
         linear = _unwrapped(plan)
         marked, _ = subject_function.dispatch.mark_static(tangents, {})
         return apply_linear(Static.of(linear), residuals, _seeds_of(linear, marked))
@@ -216,7 +253,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         graph = subject.graph
         structure = _first_of_pair(subject) if has_aux else subject.trace.result
         kept = sum(place < count(structure) for place in subject.places)
-        by = inexact_leaves(subject)
+        by = _differentiable_leaves(subject)
         differentiated = Graph(graph.inputs, graph.nodes, graph.outputs[:kept], graph.name)
         inputs = [subject.inputs[leaf] for leaf in by]
         joint, _ = run_pipeline(vjp_graph(differentiated, inputs), FINAL)

@@ -30,10 +30,18 @@ class Builder:
         self.origin: Origin | None = None
         self.scope: str | None = parent.scope if parent else None
         self.scopes: Iterator[int] = parent.scopes if parent else itertools.count()
+        self.unread: list[str] = parent.unread if parent else []  # functions without source
+        self.order_matters = False  # whether a reshape was written: a view in C order only
         self.notes: list[str] = []  # what transforms decided, for `explain`
         self._producers: dict[Value, Node] = {}
         self._owned: set[Value] = set()
         self._emitted: dict[Any, tuple[Value, ...]] = {}
+
+    def require_order(self) -> None:
+        """Note, in this program and those around it, that arguments must be in C order."""
+        self.order_matters = True
+        if self.parent is not None:
+            self.parent.require_order()
 
     def input(self, type: ArrayType, name: str | None = None) -> Value:
         """Add an input."""

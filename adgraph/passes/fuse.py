@@ -8,6 +8,7 @@ cheap nodes whose results they would have to read (`adgraph.passes.repeat`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from adgraph.analysis.space import Space
@@ -66,12 +67,36 @@ def _repeat_cheap_nodes(graph: Graph, units: list[_Group | Node]) -> None:
     for group in groups:
         group.space = repeat(group.space, maker, MOST_NODES)
     kept = _kept(graph, units)
-    for value in {v: None for g in groups for v in g.space.operands if v in maker}:
-        if value not in kept:
-            readers = [g for g in groups if value in g.space.operands]
-            spaces = replace(value, [g.space for g in readers], maker, kept.keys(), MOST_NODES)
-            for group, space in zip(readers, spaces, strict=True):
+    sized = _by_size(kept)
+    readers = _readers(groups)
+    for value in [v for v in readers if v in maker and v not in kept]:
+        others = sized.get(value.type.size, {})
+        reading = [g for g in readers[value].values() if value in g.space.operands]
+        spaces = replace(value, [g.space for g in reading], maker, others.keys(), MOST_NODES)
+        for group, space in zip(reading, spaces, strict=True):
+            if space is not group.space:
                 group.space = space
+                _note_reader(readers, group)
+
+
+def _by_size(values: Iterable[Value]) -> dict[int, dict[Value, None]]:
+    found: dict[int, dict[Value, None]] = {}
+    for value in values:
+        found.setdefault(value.type.size, {})[value] = None
+    return found
+
+
+def _readers(groups: list[_Group]) -> dict[Value, dict[int, _Group]]:
+    """The groups that read a value, or did before a repetition, by their identity."""
+    readers: dict[Value, dict[int, _Group]] = {}
+    for group in groups:
+        _note_reader(readers, group)
+    return readers
+
+
+def _note_reader(readers: dict[Value, dict[int, _Group]], group: _Group) -> None:
+    for value in group.space.operands:
+        readers.setdefault(value, {})[id(group)] = group
 
 
 def _drop_dead_nodes(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> None:
@@ -100,9 +125,9 @@ def _mark(values: tuple[Value, ...], views: dict[Value, Node], read: set[Value])
 def _live(space: Space, read: set[Value]) -> Space:
     """Return the space of the nodes on which values that are read depend."""
     live: list[Node] = []
-    inside = set(read)
+    inside: set[Value] = set()
     for node in reversed(space.nodes):
-        if node.output in inside:
+        if node.output in read or node.output in inside:
             live.append(node)
             inside.update(node.inputs)
     if len(live) == len(space.nodes):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adgraph.ir.graph import Graph
+from adgraph.ir.op import Kind
 from adgraph.ir.verify import verify as check
 from adgraph.passes.cleanup import cse, dce, fold
 from adgraph.passes.rewrite import Hits
@@ -95,7 +96,8 @@ def _row(record: PassRecord) -> str:
 
 def count_nodes(graph: Graph) -> int:
     """Count the nodes of a graph and of the programs inside it."""
-    return len(graph.nodes) + sum(count_nodes(r) for node in graph.nodes for r in node.regions())
+    regions = [r for n in graph.nodes if n.op.kind is Kind.REGION for r in n.regions()]
+    return len(graph.nodes) + sum(map(count_nodes, regions))
 
 
 def run_pipeline(

@@ -45,9 +45,12 @@ def replace(
 ) -> list[Space]:
     """Return the spaces with a value computed in each, or as they are unless all can.
 
-    They may read one large value instead of it, of those which stay in memory anyway.
+    They may read one large value instead of it, one of `kept`: those of its size which stay in
+    memory anyway.
     """
-    for other in (v for v in kept if v.type.size == value.type.size):
+    if not all(_is_candidate(value, space) for space in spaces):
+        return spaces
+    for other in kept:
         found = [_with(value, s, maker, {*s.operands, other}, most_nodes) for s in spaces]
         if None not in found:
             return [space for space in found if space is not None]
@@ -62,7 +65,9 @@ def _with(
     most_nodes: int,
 ) -> Space | None:
     """Return the space with one operand computed in it, or None if that is not worth it."""
-    recipe = _recipe(value, space, maker, readable) if _is_candidate(value, space) else None
+    if not _is_candidate(value, space):
+        return None
+    recipe = _recipe(value, space, maker, readable, most_nodes)
     if recipe is None or len(space.nodes) + len(recipe) > most_nodes:
         return None
     return _admit_all(_inserted(space.nodes, value, recipe), space)
@@ -80,17 +85,21 @@ def _is_candidate(value: Value, space: Space) -> bool:
 
 
 def _recipe(
-    value: Value, space: Space, maker: dict[Value, Node], readable: Set[Value]
+    value: Value,
+    space: Space,
+    maker: dict[Value, Node],
+    readable: Set[Value],
+    most_nodes: int,
 ) -> list[Node] | None:
     """Return the nodes that give a value, in order, or None if they are not cheap."""
     found: dict[Value, Node] = {}
 
-    def gather(part: Value) -> bool:
+    def gather(part: Value, allowed: int = most_nodes) -> bool:
         if part in space or part in found or _is_small(part, value):
             return part not in space
-        node = maker.get(part)
+        node = maker.get(part) if allowed else None  # a longer chain would not fit anyway
         before = dict(found)
-        if node is not None and all(map(gather, node.inputs)):
+        if node is not None and all(gather(v, allowed - 1) for v in node.inputs):
             found[part] = node
             return True
         found.clear()

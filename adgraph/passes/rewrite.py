@@ -7,6 +7,7 @@ applies, until none does. Begin with `Rule` and `rewrite`.
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -123,6 +124,7 @@ class Table:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
         self._found: dict[Op, tuple[Rule, ...]] = {}
+        self._settled: weakref.ref[Graph] | None = None
 
     def of(self, op: Op) -> tuple[Rule, ...]:
         """Return the rules for an op."""
@@ -134,17 +136,26 @@ class Table:
         """Tell whether a graph has a node that a rule looks at."""
         return any(self.of(n.op) or any(map(self.concerns, n.regions())) for n in graph.nodes)
 
+    def settle(self, graph: Graph) -> None:
+        """Remember that no rule applies to a graph, so that the next pass need not look."""
+        self._settled = weakref.ref(graph)
+
+    def settled(self, graph: Graph) -> bool:
+        """Tell whether this is the graph last found to be settled."""
+        return self._settled is not None and self._settled() is graph
+
 
 def rewrite(graph: Graph, table: Table, hits: Hits | None = None) -> Graph:
     """Apply rules until none applies, at most `ROUNDS` times over the graph; count the hits."""
     hits = Counter() if hits is None else hits
     graph = live(graph)
     for _ in range(ROUNDS):
-        if not table.concerns(graph):
+        if table.settled(graph) or not table.concerns(graph):
             break
         walk = _Walk(graph, table, hits)
         rebuilt = walk.run()
         if not walk.changed:
+            table.settle(graph)
             break
         graph = live(rebuilt)
     return graph

@@ -95,13 +95,13 @@ class Compiled:
         failed = failure(code)
         assert failed is not None
         location = self.program.origin_of(failed.step)
-        name = self.program.calls[failed.step].node.op.name
+        node = self.program.calls[failed.step].node
         if failed.status == SINGULAR:
-            return np.linalg.LinAlgError(message(f"{name}: singular matrix", at=location))
+            return np.linalg.LinAlgError(message("a matrix is singular", at=location))
         if failed.status == NOT_POSITIVE:
-            return np.linalg.LinAlgError(
-                message(f"{name}: the matrix is not positive definite", at=location)
-            )
+            return np.linalg.LinAlgError(message("a matrix is not positive definite", at=location))
         if failed.status == OUT_OF_BOUNDS:
-            return AxisIndexError(message(f"{name}: an index is out of bounds", at=location))
-        return RuntimeError(f"kernel {name} failed with status {failed.status}")
+            extent = node.attrs.get("extent")
+            of = f" for an axis of extent {extent}" if extent is not None else ""
+            return AxisIndexError(message(f"an index is out of bounds{of}", at=location))
+        return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")

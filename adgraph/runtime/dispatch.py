@@ -6,9 +6,11 @@ static values). Begin with `Dispatcher.__call__`.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +67,8 @@ class Entry:
         """Call the program on the leaves of the arguments."""
         arrays = [_array(leaves[i], dtype) for i, dtype in self.inputs]
         trace = self.trace
+        if trace.order_matters:
+            self._check_order(leaves)
         targets = self._targets(leaves) if trace.written else ()
         outputs = self.compiled(arrays)
         for target, value in zip(targets, outputs[len(trace.weak) :], strict=False):
@@ -76,6 +80,18 @@ class Entry:
         if trace.result is LEAF:
             return results[0]
         return unflatten(trace.result, trace.with_static(results))
+
+    def _check_order(self, leaves: Sequence[Any]) -> None:
+        """Refuse arguments that NumPy would have copied where the program writes a view."""
+        for x, name in zip(leaves, self.signature.names, strict=True):
+            if isinstance(x, np.ndarray) and x.ndim > 1 and not x.flags.c_contiguous:
+                raise TracingError(
+                    message(
+                        f"the traced function writes into a reshape, and {name} is not in C order",
+                        "whether NumPy's reshape is a view or a copy depends on the memory order",
+                        "pass a C-contiguous array: np.ascontiguousarray(x)",
+                    )
+                )
 
     def _targets(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """Return the caller's arrays that the function writes into."""
@@ -210,15 +226,29 @@ class Dispatcher:
 
 def compile_entry(function: Callable[..., Any], signature: Signature, options: Options) -> Entry:
     """Trace, transform and lower a function for one signature."""
-    trace = trace_function(function, signature.structure, signature.leaves, _input_names(signature))
-    graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
-    compiled = Compiled(lower(graph, options.memory_budget))
+    names = _input_names(signature)
+    with _collector_paused():
+        trace = trace_function(function, signature.structure, signature.leaves, names)
+        graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
+        compiled = Compiled(lower(graph, options.memory_budget))
     inputs = tuple(
         (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )
     return Entry(signature, trace, graph, report, compiled, inputs)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking a growing program again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 # Leaves of these types are told apart without a look at what they are.

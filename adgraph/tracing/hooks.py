@@ -8,6 +8,7 @@ Python would; they are the places where capture into regions attaches.
 from __future__ import annotations
 
 import builtins
+import dis
 import functools
 import math
 import operator
@@ -26,10 +27,12 @@ from adgraph.tracing.tracer import (
     PythonNumber,
     Tracer,
     as_tracer,
+    current,
     known_value,
     operate,
     read,
     tracer,
+    tracing,
 )
 
 # --- calls ----------------------------------------------------------------------------------------
@@ -50,8 +53,52 @@ def rewritten(function: Any) -> Any:
     """Return a user's function with its source rewritten; anything else as it is."""
     plain = getattr(function, "__func__", function)
     if isinstance(plain, types.FunctionType) and is_users(plain):
-        return rewrite(function, sys.modules[__name__]) or function
-    return function
+        return rewrite(function, sys.modules[__name__]) or _without_source(function)
+    return _swapped(function)
+
+
+def _without_source(function: Any) -> Any:
+    """Return a function whose source cannot be read with the functions it names swapped.
+
+    Its globals become a copy in which NumPy's constructors, `math` and the like are those of
+    `REPLACED`. Calls of what is no global name, and subscripts of plain arrays, are not met.
+    """
+    if tracing():
+        current().unread.append(function.__name__)
+    if not isinstance(function, types.FunctionType) or _stores_globals(function.__code__):
+        return function
+    swapped = {name: _swapped(value) for name, value in function.__globals__.items()}
+    for name in ("max", "min", "sum", "round"):
+        swapped.setdefault(name, REPLACED[getattr(builtins, name)])
+    twin = types.FunctionType(
+        function.__code__, swapped, function.__name__, function.__defaults__, function.__closure__
+    )
+    twin.__kwdefaults__ = function.__kwdefaults__
+    return twin
+
+
+def _stores_globals(code: types.CodeType) -> bool:
+    stores = any(i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL") for i in dis.get_instructions(code))
+    inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
+    return stores or any(map(_stores_globals, inner))
+
+
+def _swapped(value: Any) -> Any:
+    if isinstance(value, types.ModuleType):
+        return _Module(value) if value in (np, math, np.linalg, scipy.special) else value
+    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
+        return REPLACED.get(value, value)
+    return value
+
+
+class _Module:
+    """A module that gives the replacements of its functions."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return _swapped(getattr(self._module, name))
 
 
 _LIBRARIES = tuple(

@@ -73,7 +73,8 @@ class Trace:
 
     The graph's inputs are the leaves, then captured outer values; its outputs are the leaves of the
     result, then the final values of the written arguments (numbered in `written`). `static` holds
-    the leaves of the result that are no arrays, by position.
+    the leaves of the result that are no arrays, by position. Where `order_matters`, the program is
+    that of arguments in C order only.
     """
 
     graph: Graph
@@ -83,6 +84,7 @@ class Trace:
     captured: tuple[Value, ...]
     static: tuple[tuple[int, Static], ...]
     notes: tuple[str, ...]
+    order_matters: bool
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -152,7 +154,8 @@ def static(x: Any, name: str) -> Static:
                 f"{name} is a {type(x).__name__}, which is neither an array nor hashable",
                 "an argument that is no array is a static part of the program, and programs are "
                 "kept by the values of their static arguments",
-                "pass arrays, numbers, or hashable values such as strings and tuples",
+                "pass NumPy arrays (np.asarray(x) of another library's), numbers, or hashable "
+                "values such as strings and tuples",
             )
         ) from None
     return Static.of(x)
@@ -188,7 +191,9 @@ def trace_function(
         graph = builder.build(values, getattr(function, "__name__", "main"))
     weak = tuple(x.weak for x in outputs)
     captured = tuple(builder.captures)
-    return Trace(graph, result, weak, written, captured, static, tuple(builder.notes))
+    return Trace(
+        graph, result, weak, written, captured, static, tuple(builder.notes), builder.order_matters
+    )
 
 
 def _output(x: Any) -> Tracer:

@@ -16,14 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import DtypeError, ShapeError, TracingError, message, user_location
+from adgraph.errors import (
+    DtypeError,
+    ShapeError,
+    TracingError,
+    library_call,
+    message,
+    user_location,
+)
 from adgraph.ir.builder import Builder
 from adgraph.ir.graph import Origin, Value
 from adgraph.ir.op import Kind, Op, Traced
 from adgraph.ir.types import ArrayType, Constant, dtype_code
 from adgraph.ops.constant import constant, convert
 from adgraph.ops.kinds import resolve_dtypes
-from adgraph.tracing.views import View, composed, step_type, writable
+from adgraph.tracing.views import View, composed, contiguous, reshaped, step_type, writable
 
 PythonNumber = type[bool] | type[int] | type[float] | type[complex]
 WEAK: dict[str, PythonNumber] = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
@@ -52,6 +59,17 @@ def current() -> Builder:
     return _stack.builders[-1]
 
 
+def advice(text: str) -> str:
+    """Add to what to write instead that a function was traced without its source, if one was."""
+    unread = _stack.builders[-1].unread if _stack.builders else []
+    if not unread:
+        return text
+    return (
+        f"put {unread[-1]} into a file or a notebook, where its source can be read (it was typed "
+        f"at the prompt, given with -c, or on standard input); or {text}"
+    )
+
+
 def tracing() -> bool:
     """Tell whether a trace is under way in this thread."""
     return bool(_stack.builders)
@@ -70,12 +88,17 @@ def building(*, nested: bool = False) -> Iterator[Builder]:
 
 
 class Cell:
-    """The current value of one array."""
+    """The current value of one array, and what is known of its memory.
 
-    __slots__ = ("value",)
+    `c_ordered` tells whether NumPy would have made the array in C order, if the arguments are:
+    only then is it known which of its reshapes are views.
+    """
+
+    __slots__ = ("c_ordered", "value")
 
     def __init__(self, value: Value) -> None:
         self.value = value
+        self.c_ordered = True
 
 
 class Tracer(Traced):
@@ -171,12 +194,16 @@ class Tracer(Traced):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         current()  # a value kept after its trace is another mistake
+        by = library_call()
         raise TracingError(
             message(
-                f"a traced array {self._type} was converted to a plain NumPy array",
+                f"a traced array {self._type} was converted to a plain NumPy array"
+                + (f" by {by}, which adgraph does not know" if by else ""),
                 "while tracing there are no numbers yet, only a program that will compute them",
-                "use functions of np that take the traced array itself; np.array([...]), "
-                "np.asarray(x) and math.* work where the source of the function can be read",
+                advice(
+                    "use functions of np that take the traced array itself (a @ x, not a.dot(x), "
+                    "for a plain array a)"
+                ),
             )
         )
 
@@ -214,9 +241,12 @@ class Tracer(Traced):
         raise TracingError(
             message(
                 f"a traced value {self._type} was used where Python needs an integer now",
-                "sizes, range() and positions in lists must be known while tracing",
-                "mark the argument as static: @trace(static_argnames=...); an array may be "
-                "indexed by traced integers: x[i]",
+                "sizes, range() and positions in lists must be known while tracing, and a plain "
+                "NumPy array cannot hold a traced value",
+                advice(
+                    "mark the argument as static: @trace(static_argnames=...); an array may be "
+                    "indexed by traced integers: x[i]"
+                ),
             )
         )
 
@@ -472,8 +502,32 @@ def write(handle: Tracer, value: Any) -> None:
                 )
             ) from None
         new = read(stretched)
+    _check_reshapes(handle)
     base = current().capture(handle.cell.value)
     handle.cell.value = _put(base, handle.path, new)
+
+
+def _check_reshapes(handle: Tracer) -> None:
+    """Refuse to write through a reshape that NumPy may have copied."""
+    if not reshaped(handle.cell.value.type, handle.path):
+        return
+    current().require_order()
+    if not handle.cell.c_ordered:
+        raise TracingError(
+            message(
+                "a reshape or ravel of an array was written whose memory order is not known",
+                "NumPy gives the result of operations on transposed arrays their order; the "
+                "reshape may then be a view of the array or a copy of it",
+                "write into the array itself, or make it in C order first: np.array(x, order='C')",
+            )
+        )
+
+
+def in_c_order(x: Any) -> bool:
+    """Tell whether an operand is known to be in C order; with one axis the order is no matter."""
+    if not isinstance(x, Tracer) or x.ndim < 2:
+        return not isinstance(x, np.ndarray) or x.ndim < 2 or x.flags.c_contiguous
+    return x.cell.c_ordered and contiguous(x.cell.value.type, x.path)
 
 
 def _put(base: Value, path: tuple[View, ...], new: Value) -> Value:
@@ -506,6 +560,9 @@ def emit(op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
     folded = _fold(op, values, attrs)
     results = folded or current().emit(op, values, attrs, origin())
     handles = tuple(map(tracer, results))
+    if op.kind is not Kind.LIBRARY and not all(map(in_c_order, args)):
+        for handle in handles:
+            handle.cell.c_ordered = False
     return handles if len(handles) > 1 else handles[0]
 
 

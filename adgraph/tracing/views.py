@@ -65,6 +65,34 @@ def _within(outer: Slice, inner: int | Slice) -> int | Slice:
     return Slice(start, inner.size, outer.step * inner.step)
 
 
+def reshaped(base: ArrayType, path: tuple[View, ...]) -> bool:
+    """Tell whether a path has a reshape that does more than insert or drop axes of extent one."""
+    type = base
+    for step in path:
+        before, type = type, step_type(step, type)
+        if step.op is reshape and _long(before) != _long(type):
+            return True
+    return False
+
+
+def _long(type: ArrayType) -> tuple[int, ...]:
+    return tuple(n for n in type.shape if n != 1)
+
+
+def contiguous(base: ArrayType, path: tuple[View, ...]) -> bool:
+    """Tell whether the path of a C-contiguous array leads to one in C order."""
+    if not path:
+        return True
+    array = layout(base)
+    for step in path:
+        if step.op is reshape:
+            array = np.reshape(array, step.attrs["shape"], copy=False)
+        else:
+            array = step.op.evaluate(array, **step.attrs)
+    steps = [abs(s) for n, s in zip(array.shape, array.strides, strict=True) if n != 1]
+    return steps == sorted(steps, reverse=True)
+
+
 def writable(base: ArrayType, path: tuple[View, ...]) -> bool:
     """Tell whether the path gives a writable view of a C-contiguous array in NumPy."""
     array = layout(base)

@@ -10,6 +10,7 @@ from adgraph.tracing.numpy_api import (
     linalg,
     reduction,
     shape,
+    special,
     table,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "linalg",
     "reduction",
     "shape",
+    "special",
     "table",
 ]

@@ -17,7 +17,7 @@ from adgraph.ir.op import type_of
 from adgraph.tracing.numpy_api.assembly import stack
 from adgraph.tracing.numpy_api.shape import broadcast_to, check_order, shape_tuple, strong
 from adgraph.tracing.numpy_api.table import implements, refuse
-from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
+from adgraph.tracing.tracer import Tracer, as_tracer, in_c_order, result_dtype
 
 CONSTRUCTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -202,7 +202,9 @@ def full_like(
 ) -> Any:
     like = type_of(nested_array(a))
     extents = _shape("np.full_like", like.shape if shape is None else shape, order, device, None)
-    return filled(extents, fill_value, dtype or like.dtype)
+    result = filled(extents, fill_value, dtype or like.dtype)
+    result.cell.c_ordered = order == "C" or shape is not None or in_c_order(a)
+    return result
 
 
 for _functions, _value in (((np.zeros_like, np.empty_like), 0), ((np.ones_like,), 1)):

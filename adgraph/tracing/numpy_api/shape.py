@@ -17,7 +17,7 @@ from adgraph.ir.types import Shape
 from adgraph.ops import shape as ops
 from adgraph.ops.kinds import broadcast_shape
 from adgraph.tracing.numpy_api.table import implements, method, refuse, store
-from adgraph.tracing.tracer import Tracer, as_tracer, read, tracer
+from adgraph.tracing.tracer import Tracer, as_tracer, in_c_order, read, tracer
 
 
 def normal_axis(axis: Any, rank: int) -> int:
@@ -244,7 +244,9 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     check_order("np.copy", order)
     refuse("np.copy", subok=subok)
     x = as_tracer(a)
-    return tracer(read(x), x.weak)
+    result = tracer(read(x), x.weak)
+    result.cell.c_ordered = order == "C" or in_c_order(a)
+    return result
 
 
 @method("copy")

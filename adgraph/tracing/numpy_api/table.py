@@ -13,7 +13,7 @@ import numpy as np
 
 from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
-from adgraph.tracing.tracer import DISPATCH, Tracer, apply_ufunc, write
+from adgraph.tracing.tracer import DISPATCH, Tracer, advice, apply_ufunc, write
 
 Function = Callable[..., Any]
 
@@ -136,8 +136,10 @@ def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
             message(
                 f"{name} would write traced values into a plain NumPy array",
                 "the array was made outside the trace and cannot hold traced values",
-                "make it inside the traced function (np.zeros, np.empty_like, ...), or copy it "
-                "there: a = np.array(a)",
+                advice(
+                    "make it inside the traced function (np.zeros, np.empty_like, ...), or copy "
+                    "it there: a = np.array(a)"
+                ),
             )
         )
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
