@@ -85,10 +85,13 @@ def _stores_globals(code: types.CodeType) -> bool:
 
 def _swapped(value: Any) -> Any:
     if isinstance(value, types.ModuleType):
-        return _Module(value) if value in (np, math, np.linalg, scipy.special) else value
+        return _Module(value) if value in _MODULES else value
     if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
         return REPLACED.get(value, value)
     return value
+
+
+_MODULES = (np, np.linalg, math, scipy, scipy.special)
 
 
 class _Module:
