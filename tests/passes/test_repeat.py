@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import adgraph
+from adgraph import trace
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph, Node
 from adgraph.ir.verify import verify
@@ -109,3 +110,15 @@ def test_a_compiled_gradient_with_repeated_nodes_equals_the_interpreter() -> Non
     found = Compiled(lower(graph))(list(args))
     for result, expected in zip(found, evaluate(graph, *args), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-13, atol=1e-13)
+
+
+def test_a_long_program_of_cheap_nodes_on_large_arrays_is_fused() -> None:
+    def leapfrog(x):  # type: ignore[no-untyped-def]
+        y = x * 1.0
+        for _ in range(300):
+            x = x + 0.1 * y
+            y = y - 0.1 * x
+        return np.sum(x * y)
+
+    x = np.linspace(0.0, 1.0, 40_000)
+    assert trace(leapfrog).grad.graph(x).nodes
