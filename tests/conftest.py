@@ -1,4 +1,8 @@
-"""What all tests share: kernels are cached in pytest's own folder, never in the user's."""
+"""What all tests share: examples drawn the same way in every run, and a cache of kernels.
+
+`HYPOTHESIS_PROFILE=search` draws new examples instead. Kernels are cached in pytest's own folder,
+never in the user's.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
