@@ -506,3 +506,16 @@ def test_a_function_of_scipy_that_is_not_known_is_named_at_the_users_line() -> N
     with pytest.raises(TracingError, match=r"by scipy\.linalg\.expm") as caught:
         grad(lambda x: np.sum(scipy.linalg.expm(x)))(np.eye(2))
     assert "test_api.py" in str(caught.value)
+
+
+def test_the_timeline_of_a_function_and_of_a_method_is_a_chart() -> None:
+    class Model:
+        @trace
+        def energy(self, x):  # type: ignore[no-untyped-def]
+            return np.sum(np.tanh(x @ x))
+
+    x = np.ones((8, 8))
+    bounded = trace(lambda x: np.sum(np.tanh(x @ x)), memory_budget="1MB")
+    for chart in (Model().energy.timeline(x), bounded.grad.timeline(x)):
+        assert chart.svg.startswith("<svg")
+    assert "budget" in bounded.timeline(x).svg

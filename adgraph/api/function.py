@@ -104,12 +104,9 @@ class Function:
     def timeline(self, *args: Any, **kwargs: Any) -> Chart:
         """Return a chart of the bytes alive in the course of the program."""
         entry = self.dispatch.entry(args, kwargs)
-        budget = self.options.memory_budget
-        return draw_timeline(
-            timeline_points(entry.compiled.program.schedule),
-            None if budget is None else parse_bytes(budget),
-            f"memory of {entry.trace.graph.name}",
-        )
+        points = timeline_points(entry.compiled.program.schedule)
+        title = f"memory of {entry.trace.graph.name}"
+        return draw_timeline(points, self.options.memory_budget, title)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Return what the program for these arguments costs and how it was made."""
@@ -195,7 +192,7 @@ class Bound:
 
     def __getattr__(self, name: str) -> Any:
         function = self.function
-        if name in ("graph", "kernels", "source", "explain"):
+        if name in ("graph", "kernels", "source", "timeline", "explain"):
             return functools.partial(getattr(function, name), self._instance)
         if name in BY_ARGUMENT and name != "hvp":  # its arguments are ordered otherwise
             key = f"{name} of method"
