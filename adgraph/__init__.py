@@ -13,6 +13,8 @@ array([-2., -2.,  4.])
 from adgraph.api import (
     Function,
     checkpoint,
+    cond,
+    fori_loop,
     grad,
     hessian,
     hvp,
@@ -21,10 +23,13 @@ from adgraph.api import (
     jacrev,
     jvp,
     linearize,
+    map,
+    scan,
     stop_gradient,
     trace,
     value_and_grad,
     vjp,
+    while_loop,
 )
 from adgraph.draw import draw
 from adgraph.version import __version__
@@ -33,7 +38,9 @@ __all__ = [
     "Function",
     "__version__",
     "checkpoint",
+    "cond",
     "draw",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -42,8 +49,11 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "map",
+    "scan",
     "stop_gradient",
     "trace",
     "value_and_grad",
     "vjp",
+    "while_loop",
 ]

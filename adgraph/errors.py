@@ -8,6 +8,7 @@
     +-- AxisIndexError      (IndexError)  an index or axis outside its array
     +-- DerivativeError     (TypeError)   a derivative that was asked for does not exist
     +-- BudgetError         (MemoryError) no schedule fits the given memory
+    +-- CapacityError       (MemoryError) a loop ran longer than its tape: the runtime doubles it
     +-- GraphError          (Exception)   a broken invariant of a graph: a bug, or a hand-made graph
 
 Every message about user code has four parts: what was found, where, why, what to write instead.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -57,6 +59,10 @@ class BudgetError(AdgraphError, MemoryError):
     """No schedule of the program fits into the given memory."""
 
 
+class CapacityError(AdgraphError, MemoryError):
+    """A loop of unknown length has made more trips than its tape has room for."""
+
+
 class GraphError(AdgraphError):
     """A graph breaks an invariant."""
 
@@ -92,6 +98,15 @@ def user_location() -> Location | None:
             return Location(name, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def location_of(error: BaseException) -> Location | None:
+    """Return the innermost line of the user's that an exception came through."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if not frame.f_code.co_filename.startswith(_SKIPPED):
+            found = Location(frame.f_code.co_filename, line)
+    return found
 
 
 def library_call() -> str | None:

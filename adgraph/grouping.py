@@ -1,9 +1,9 @@
 """The boxes of a large graph's drawing: which nodes are shown as one.
 
 `group(nodes, most)` takes the nodes of a graph in order and returns `Box`es. A fused kernel is a
-box; so is a run of nodes from one line of the user's program, of one derivative order. Where that
-leaves too many boxes, all nodes of a line form one, and so do lines that feed each other (an
-unrolled loop).
+box, and so is a loop or a branch with all that is in it; so is a run of nodes from one line of the
+user's program, of one derivative order. Where that leaves too many boxes, all nodes of a line form
+one, and so do lines that feed each other (an unrolled loop).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import networkx
 
 from adgraph.analysis.liveness import computes
 from adgraph.errors import Location
+from adgraph.ir.code import Control
 from adgraph.ir.graph import Graph, Node, Origin, Value
 
 
@@ -41,6 +42,11 @@ class Box:
     def kernels(self) -> int:
         """The number of fused kernels in the box."""
         return sum(1 for node in self.nodes if kernel_body(node) is not None)
+
+    @property
+    def control(self) -> Node | None:
+        """The loop or branch that the box is, if it is one."""
+        return self.nodes[0] if len(self.nodes) == 1 and is_control(self.nodes[0]) else None
 
     @property
     def fused(self) -> bool:
@@ -70,9 +76,12 @@ def forward_scope(node: Node) -> str | None:
 def kernel_body(node: Node) -> Graph | None:
     """Return the program of a fused kernel; None for every other node."""
     body = node.attrs.get("body")
-    if not isinstance(body, Graph) or len(body.inputs) != len(node.inputs):
-        return None
-    return body if len(body.outputs) == len(node.outputs) else None
+    return body if isinstance(body, Graph) and not is_control(node) else None
+
+
+def is_control(node: Node) -> bool:
+    """Tell whether a node is a loop or a branch."""
+    return isinstance(node.op.code, Control)
 
 
 def order_made(node: Node, value: Value) -> int:
@@ -96,13 +105,13 @@ def order_read(node: Node, value: Value) -> int:
 
 
 def flat_nodes(nodes: Iterable[Node]) -> Iterable[Node]:
-    """Iterate over nodes, over its contents in place of a kernel."""
+    """Iterate over nodes, over its contents in place of a kernel, a loop or a branch."""
     for node in nodes:
-        body = kernel_body(node)
-        if body is None:
+        regions = tuple(node.regions())
+        if not regions:
             yield node
-        else:
-            yield from flat_nodes(body.nodes)
+        for region in regions:
+            yield from flat_nodes(region.nodes)
 
 
 def group(nodes: Sequence[Node], most: int) -> list[Box]:
@@ -113,7 +122,7 @@ def group(nodes: Sequence[Node], most: int) -> list[Box]:
 
 def _line(node: Node) -> Hashable:
     """What the nodes of one run have in common."""
-    if kernel_body(node) is not None:
+    if kernel_body(node) is not None or is_control(node):
         return id(node)
     return _place(node.origin)
 
@@ -122,10 +131,13 @@ def _place(origin: Origin) -> Hashable:
     return (origin.location, min(origin.order, 2), origin.scope)
 
 
+def _line_key(box: Box, node: Node) -> Hashable:
+    return id(node) if box.control is not None else (_place(node.origin), box.fused)
+
+
 def _by_line(runs: list[Box]) -> list[Box]:
     """Merge all runs of a line; lines in a circle become one box, so that no edge goes back."""
-    kernels = [box for box in runs if box.fused]
-    key_of = {node: (_place(node.origin), box in kernels) for box in runs for node in box.nodes}
+    key_of = {node: _line_key(box, node) for box in runs for node in box.nodes}
     producer = {v: node for node in key_of for v in node.outputs}
     lines = networkx.DiGraph()
     lines.add_nodes_from(key_of.values())

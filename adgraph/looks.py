@@ -13,9 +13,11 @@ from html import escape
 from adgraph.analysis.liveness import computes
 from adgraph.errors import Location
 from adgraph.grouping import Box, flat_nodes
+from adgraph.ir.code import Control
 from adgraph.ir.graph import Node
 from adgraph.ir.op import Kind
 from adgraph.ir.show import show_attr
+from adgraph.ir.types import ArrayType
 from adgraph.timeline import show_bytes
 
 LABEL_WIDTH = 34
@@ -52,6 +54,10 @@ LOOKS = {
     "backward": Look("backward", "box", "filled", "#fde3bf", "#b26a00"),
     "higher": Look("higher order", "octagon", "filled", "#f3d9e8", "#a4417c"),
     "residual": Look("residual: computed forward, read backward", "", "bold", "", "#009e73"),
+    "carried": Look("carried from trip to trip", "box", "filled", "#ffffff", "#8f7700"),
+    "decision": Look("decision", "diamond", "filled", "#ffffff", "#8f7700"),
+    "loop": Look("loop, branch", "", "filled", "#fbf8e6", "#8f7700"),
+    "part": Look("part of it", "", "dashed", "", "#8f7700"),
     "kernel": Look("fused kernel", "", "rounded,filled", "#f1f1f1", "#999999"),
     "scope": Look("checkpointed", "", "rounded,dashed", "", "#d55e00"),
 }
@@ -89,6 +95,27 @@ def node_label(node: Node) -> str:
     return label([(node.op.name, "b"), (attributes, "s"), (types, "s")])
 
 
+def control_words(node: Node) -> str:
+    """Word the head of a loop or a branch.
+
+    A loop over a range has it in its head: `for i in 1..n` stands for both ends included.
+    """
+    form = node.op.code.form if isinstance(node.op.code, Control) else ""
+    attrs = node.attrs
+    if form == "loop":
+        start, step = attrs["start"], attrs["step"]
+        last = start + (attrs["trips"] - 1) * step
+        pace = "" if step == 1 else f" by {step}"
+        return f"for {attrs['symbol'].name} in {start}..{last}{pace}"
+    if form == "counted":
+        return (
+            f"for {attrs['symbol'].name}, backwards"
+            if attrs["reverse"]
+            else f"for {attrs['symbol'].name}"
+        )
+    return {"while": "while", "branch": "if"}.get(form, node.op.name)
+
+
 def _attribute(value: object) -> str:
     """Print an attribute, a tuple without the comma of a single element."""
     text = show_attr(value)
@@ -96,14 +123,14 @@ def _attribute(value: object) -> str:
 
 
 def literal_words(node: Node) -> str:
-    """Return the value of a constant, cut if long."""
+    """Return the value of a constant, or what an index is, cut if long."""
     (value,) = node.attrs.values()
     return short(show_attr(value), 22)
 
 
 def box_label(box: Box) -> str:
     """Return the label of a box: the user's lines, how much they compute, and with which ops."""
-    lines = box.locations()
+    lines = box.locations()[: 1 if box.control else None]
     counts = box.ops()
     what = f"{count(sum(counts.values()), 'op')}, {show_bytes(box.nbytes())}"
     if box.kernels:
@@ -111,7 +138,7 @@ def box_label(box: Box) -> str:
     most = counts.most_common(4)
     names = ", ".join(name if n == 1 else f"{n} {name}" for name, n in most)
     names += ", …" if len(counts) > len(most) else ""
-    head = [(short(_lines_words(lines)), "b")]
+    head = [(short(_lines_words(box.locations())), "b")]
     sources = [(short(line.source()), "p") for line in lines[:3]]
     return label([*head, *sources, (what, "s"), (names, "s")])
 
@@ -135,11 +162,19 @@ def _lines_words(lines: Sequence[Location]) -> str:
 def node_tip(node: Node) -> str:
     """Return the text shown on hover: the user's line, then what the node is."""
     types = ", ".join(str(v.type) for v in node.outputs)
-    size = show_bytes(sum(v.type.nbytes for v in node.outputs))
+    size = size_words(v.type for v in node.outputs)
     names = " ".join(v.name for v in node.outputs if v.name)
     order = f", derivative of order {node.origin.order}" if node.origin.order else ""
     what = f"{node.op.name}: {types} {names}".rstrip()
     return "\n".join([*_location_words(node.origin.location), f"{what}, {size}{order}"])
+
+
+def size_words(types: Iterable[ArrayType]) -> str:
+    """Word the bytes of arrays; extents that change with a loop index count in full."""
+    try:
+        return show_bytes(sum(t.nbytes for t in types))
+    except ValueError:  # no bound is known
+        return "as many bytes as it takes"
 
 
 def box_tip(box: Box) -> str:
@@ -165,7 +200,7 @@ def heading(title: str, met: set[str]) -> str:
     rows = "".join(
         f"<tr><td><table border='0' cellborder='0' cellspacing='5'><tr>{''.join(row)}</tr></table>"
         "</td></tr>"
-        for row in (cells[:4], cells[4:])
+        for row in (cells[:5], cells[5:])
         if row
     )
     head = f"<tr><td><font point-size='14'><b>{escape(title)}</b></font></td></tr>"

@@ -13,7 +13,10 @@ from tests.samples.sample import Sample
 INTERNAL = {
     "const": "every program has literals",
     "copy": "the lowering makes it of an output that is an input",
+    "index": "loops make it of their indices",
+    **dict.fromkeys(("loop", "counted", "while", "cond"), "tests/control has programs with it"),
     "fused": "the pass of that name makes it",
+    "kernel": "the lowering makes it of loops and branches",
 }
 
 

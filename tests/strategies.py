@@ -20,7 +20,8 @@ import adgraph.tracing.numpy_api  # noqa: F401  (fills the dispatch table)
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import type_of_array
-from adgraph.tracing.tracer import Tracer, as_tracer, building, read, tracer
+from adgraph.tracing.frames import building
+from adgraph.tracing.tracer import Tracer, as_tracer, read, tracer
 
 Array = np.ndarray[Any, Any]
 

@@ -18,6 +18,7 @@ from adgraph.errors import AdgraphError
 from adgraph.grouping import Box, group, kernel_body
 from adgraph.ir.graph import Graph
 from adgraph.ir.op import Kind
+from adgraph.ir.parse import parse
 from adgraph.looks import LOOKS
 from adgraph.schedule.schedule import Schedule
 from adgraph.timeline import show_bytes, timeline_points
@@ -34,7 +35,7 @@ def energy(x: Any, k: Any) -> Any:
 
 @trace
 def chain(x: Any) -> Any:
-    for _ in range(60):
+    for _ in [None] * 60:  # written out, unlike a loop over a range
         u = np.sin(x) + 0.1
         v = np.exp(-u) * x[::-1]
         x = v / (1.0 + v * v)
@@ -103,14 +104,18 @@ def test_a_primal_program_has_no_backward_in_its_legend() -> None:
     assert GREEN not in source
 
 
+def bodies(graph: Graph) -> list[Graph]:
+    """The programs of all kernels, those inside kernels as well."""
+    found = [body for node in graph.nodes if (body := kernel_body(node)) is not None]
+    return [*found, *(inner for body in found for inner in bodies(body))]
+
+
 def test_a_fused_kernel_is_a_frame_around_its_ops() -> None:
     graph = energy.grad.kernels(X, 2.0)
     source = draw(graph).source
-    bodies = [body for node in graph.nodes if (body := kernel_body(node)) is not None]
-    assert bodies
-    assert source.count("subgraph cluster_") == len(bodies)
-    every = [n for body in bodies for n in body.nodes]
-    every += [n for n in graph.nodes if kernel_body(n) is None]
+    assert bodies(graph)
+    assert source.count("subgraph cluster_") == len(bodies(graph))
+    every = [n for g in (graph, *bodies(graph)) for n in g.nodes if kernel_body(n) is None]
     drawn = [name for name in boxes(source) if re.fullmatch(r"n\d+", name)]
     assert len(drawn) == sum(1 for n in every if n.op.kind is not Kind.CONSTANT)
 
@@ -271,3 +276,96 @@ def test_the_points_of_a_schedule_have_its_peak() -> None:
 )
 def test_bytes_are_worded_in_decimal_units(count: float, words: str) -> None:
     assert show_bytes(count) == words
+
+
+# --- loops and branches --------------------------------------------------------------------------
+
+SWEEP = """
+graph @sweep(%u: f64[6], %n: i64[]) -> (f64[6], f64[6]) {
+  %a: f64[6] = loop[symbol=i, start=0, trips=3, step=1, constants=0](%u) {
+    body = graph @outer(%u: f64[6]) -> (f64[6]) {
+      %b: f64[6] = loop[symbol=j, start=4, trips=4, step=-1, constants=0](%u) {
+        body = graph @inner(%u: f64[6]) -> (f64[6]) {
+          %0: f64[] = getitem[index=(j+1,)](%u)
+          %1: f64[6] = update[index=(j,)](%u, %0)
+          return %1
+        }
+      }
+      return %b
+    }
+  }
+  %c: f64[6] = counted[symbol=t, constants=1, reverse=False, capacity=None](%n, %u, %a) {
+    body = graph @counted(%u: f64[6], %v: f64[6]) -> (f64[6]) {
+      %0: f64[t] = getitem[index=(0:t,)](%v)
+      %1: f64[] = sum[axis=(0,)](%0)
+      %2: i64[] = index[dim=2*t]()
+      %3: f64[] = convert[dtype=f64](%2)
+      %4: f64[] = add(%1, %3)
+      %5: f64[6] = update[index=(0,)](%v, %4)
+      return %5
+    }
+  }
+  return %a, %c
+}
+"""
+
+
+def test_a_loop_is_a_frame_and_what_it_carries_comes_back() -> None:
+    source = draw(parse(SWEEP)).source
+    assert source.count("subgraph cluster_") == 3
+    for words in ("for i in 0..2", "for j in 4..1 by -1", '"for t"', "how often", "2*t"):
+        assert words in source
+    back = [(start, end) for start, end, style in edges(source) if "dashed" in style]
+    assert sorted(end for _, end in back) == ["c0", "c1", "c2"]
+    assert ("in0", "c0") in [(start, end) for start, end, _ in edges(source)]
+    assert "</svg>" in draw(parse(SWEEP)).svg()
+
+
+def test_every_node_inside_loops_is_drawn_once() -> None:
+    source = draw(parse(SWEEP)).source
+    drawn = [name for name in boxes(source) if re.fullmatch(r"n\d+", name)]
+    assert len(drawn) == len(set(drawn)) == 7  # all but the index
+
+
+def test_a_large_loop_is_one_box() -> None:
+    source = draw(parse(SWEEP), collapse=True).source
+    assert len([name for name in boxes(source) if re.fullmatch(r"b\d+", name)]) == 2
+    assert "for i in 0..2" in source
+    assert "for j" not in source
+
+
+CHOICE = """
+graph @choice(%x: f64[], %y: f64[]) -> (f64[]) {
+  %a: f64[] = while[symbol=t, constants=1, capacity=8](%y, %x) {
+    test = graph @test(%y: f64[], %x: f64[]) -> (bool[]) {
+      %0: bool[] = less(%x, %y)
+      return %0
+    }
+    body = graph @body(%y: f64[], %x: f64[]) -> (f64[]) {
+      %0: f64[] = add(%x, %x)
+      return %0
+    }
+  }
+  %p: bool[] = less(%a, %x)
+  %b: f64[] = cond(%p, %a, %y) {
+    then = graph @then(%a: f64[], %y: f64[]) -> (f64[]) {
+      %0: f64[] = sin(%a)
+      return %0
+    }
+    orelse = graph @orelse(%a: f64[], %y: f64[]) -> (f64[]) {
+      return %y
+    }
+  }
+  return %b
+}
+"""
+
+
+def test_tests_and_branches_have_frames_of_their_own() -> None:
+    source = draw(parse(CHOICE)).source
+    assert source.count("subgraph cluster_") == 5
+    for words in ("while", "as long as", "go on", "then", "else"):
+        assert words in source
+    drawn = [(start, end) for start, end, _ in edges(source)]
+    assert ("in1", "m0") in drawn  # the other branch returns its operand
+    assert ("m0", "out0") in drawn

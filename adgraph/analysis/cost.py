@@ -2,17 +2,23 @@
 
 The seconds decide between forward and reverse Jacobians and what is recomputed for a memory budget:
 ratios matter, not absolute values. The rates below were measured by `benchmarks/calibrate.py`.
+A loop costs its trips times its program, at the mean extents of what changes with the index.
 Begin with `node_cost`.
 """
 
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from adgraph.analysis.liveness import computes
+from adgraph.ir.code import Control
+from adgraph.ir.dims import Affine, Dim, Symbol
 from adgraph.ir.graph import Graph, Node
 from adgraph.ir.op import Kind
+from adgraph.ir.types import ArrayType
 
 # One core of a 2-core AVX-512 virtual machine, float64, measured by benchmarks/calibrate.py.
 # Tables give the rate from an amount on: small matrices do not fill the registers of a product,
@@ -22,6 +28,8 @@ ELEMENT_RATE = 1.9e10  # additions a second of a loop; the weight of an expressi
 FOLD_RATE = 5.9e9  # elements a second of a reduction
 LIBRARY_RATES = ((0.0, 1.1e10), (5e3, 2.6e10), (2e5, 5.0e10), (1e7, 5.6e10))  # operations a second
 MEMORY_RATES = ((0.0, 2.0e11), (1e6, 1.0e11), (5e7, 4.0e10))  # bytes a second
+
+UNKNOWN_TRIPS = 32.0  # of a loop whose length only the values decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,15 @@ class Cost:
             self.seconds + other.seconds,
         )
 
+    def times(self, count: float) -> Cost:
+        """Return the cost of as many runs."""
+        return Cost(
+            self.flops * count,
+            round(self.bytes_read * count),
+            round(self.bytes_written * count),
+            self.seconds * count,
+        )
+
 
 NOTHING = Cost(0.0, 0, 0, 0.0)
 
@@ -52,13 +69,17 @@ NOTHING = Cost(0.0, 0, 0, 0.0)
 def node_cost(node: Node) -> Cost:
     """Estimate one run of a node. Views and constants cost nothing.
 
-    A node with programs inside reads its operands and writes its results once; the operations are
-    those of the programs, unless the op counts them itself (a loop knows its trips).
+    A kernel of fused nodes reads its operands and writes its results once; the operations are
+    those of the nodes in it, unless the op counts them itself.
     """
     if not computes(node):
         return NOTHING
-    read = sum(t.nbytes for t in node.types)
-    written = sum(v.type.nbytes for v in node.outputs)
+    if isinstance(node.op.code, Control):
+        return Cost(0.0, 0, 0, KERNEL_SECONDS) + _control_cost(node)
+    return _kernel_cost(node, _bytes(node.types), _bytes(v.type for v in node.outputs))
+
+
+def _kernel_cost(node: Node, read: int, written: int) -> Cost:
     flops = _flops(node)
     arithmetic = _arithmetic_seconds(node, flops)
     movement = (read + written) / _rate(MEMORY_RATES, read + written)
@@ -70,13 +91,85 @@ def graph_cost(graph: Graph) -> Cost:
     return sum(map(node_cost, graph.nodes), NOTHING)
 
 
+# --- programs inside nodes -----------------------------------------------------------------------
+
+
+def _control_cost(node: Node) -> Cost:
+    """Estimate a loop or a branch, which are one kernel each."""
+    match node.op.code, node.attrs:
+        case Control(form="branch"), _:
+            return max(map(_inside_cost, node.regions()), key=_seconds)
+        case _, {"trips": trips, "body": body}:
+            return _inside_cost(body).times(max(_mean(trips), 0.0))
+        case _:
+            return sum(map(_inside_cost, node.regions()), NOTHING).times(_trips(node.attrs))
+
+
+def _trips(attrs: Mapping[str, Any]) -> float:
+    """Guess the length of a loop; its tape has room for `capacity` trips."""
+    capacity = attrs["capacity"]
+    return UNKNOWN_TRIPS if capacity is None else min(UNKNOWN_TRIPS, capacity)
+
+
+def _seconds(cost: Cost) -> float:
+    return cost.seconds
+
+
+def _inside_cost(graph: Graph) -> Cost:
+    """Estimate a program that runs within a kernel: no calls, and arrays are written in place."""
+    return sum(map(_inside_node_cost, graph.nodes), NOTHING)
+
+
+def _inside_node_cost(node: Node) -> Cost:
+    if not computes(node) or node.op.kind is Kind.INDEX:
+        return NOTHING
+    if isinstance(node.op.code, Control):
+        return _control_cost(node)
+    if node.op.kind is Kind.MOVEMENT and node.outputs[0].type == node.types[0]:
+        return _write_cost(node)
+    cost = _kernel_cost(node, _bytes(node.types), _bytes(v.type for v in node.outputs))
+    return replace(cost, seconds=cost.seconds - KERNEL_SECONDS)
+
+
+def _write_cost(node: Node) -> Cost:
+    """Estimate a write into a box of an array that is there."""
+    moved = _bytes(node.types[1:])
+    elements = sum(_typical(t).size for t in node.types[1:])
+    seconds = max(elements / ELEMENT_RATE, 2 * moved / _rate(MEMORY_RATES, 2 * moved))
+    return Cost(float(elements), moved, moved, seconds)
+
+
+def _mean(dim: Dim) -> float:
+    """Return the mean of a dim, if symbols take all values between their bounds equally often."""
+    if not isinstance(dim, Affine):
+        return float(dim)
+    return dim.constant + sum(factor * _mean_symbol(symbol) for symbol, factor in dim.terms)
+
+
+def _mean_symbol(symbol: Symbol) -> float:
+    if symbol.lower is None or symbol.upper is None:
+        return UNKNOWN_TRIPS / 2
+    return (_mean(symbol.lower) + _mean(symbol.upper)) / 2
+
+
+def _typical(type: ArrayType) -> ArrayType:
+    """Return a type with numbers in place of extents that change."""
+    if not type.ragged:
+        return type
+    return type.with_shape(tuple(max(round(_mean(n)), 0) for n in type.shape))
+
+
+def _bytes(types: Iterable[ArrayType]) -> int:
+    return sum(_typical(t).nbytes for t in types)
+
+
 def _flops(node: Node) -> float:
     if node.op.flops is not None:
-        return float(node.op.flops(*node.types, **node.attrs))
+        return float(node.op.flops(*map(_typical, node.types), **node.attrs))
     regions = tuple(node.regions())
     if regions:
         return sum(_flops(inner) for region in regions for inner in region.nodes if computes(inner))
-    return float(sum(v.type.size for v in node.outputs))
+    return float(sum(_typical(v.type).size for v in node.outputs))
 
 
 def _arithmetic_seconds(node: Node, flops: float) -> float:

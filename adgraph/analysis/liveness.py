@@ -13,6 +13,7 @@ from adgraph.errors import Location
 from adgraph.ir.code import Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
+from adgraph.ir.prune import own_operands
 from adgraph.ir.types import ArrayType
 
 ALIGNMENT = 64  # bytes of a cache line, and of the widest vector register
@@ -45,7 +46,8 @@ def scratch_types(node: Node) -> tuple[ArrayType, ...]:
         case Routine(scratch=scratch):
             return scratch(node.types, dict(node.attrs))
         case _:
-            return ()
+            types: tuple[ArrayType, ...] = node.attrs.get("scratch", ())
+            return types
 
 
 @dataclass(frozen=True)
@@ -98,24 +100,22 @@ def residuals(graph: Graph, sequence: Sequence[Node] | None = None) -> tuple[Res
 
 
 def _makers(node: Node) -> Iterator[tuple[Value, Node]]:
-    """Pair every result of a node with the innermost node that computes it."""
-    inner = {}
-    for region in node.regions():
-        producers = region.producers()
-        inner = {
-            outer: producers[v]
-            for outer, v in zip(node.outputs, region.outputs, strict=True)
-            if v in producers
-        }
+    """Pair every result of a node with the node inside it that computes it, if one does."""
+    inner: dict[Value, Node] = {}
+    for key, region in node.attrs.items():
+        if isinstance(region, Graph) and key != "test":  # whose result is for the loop itself
+            producers = region.producers()
+            results = zip(node.outputs, region.outputs, strict=True)
+            inner.update((outer, producers[v]) for outer, v in results if v in producers)
     return ((v, inner.get(v, node)) for v in node.outputs)
 
 
 def _readers(node: Node) -> Iterator[tuple[Value, Node]]:
-    """Pair every operand of a node with the innermost nodes that read it."""
+    """Pair every operand of a node with the nodes that read it: those inside it, or itself."""
     regions = tuple(node.regions())
-    if not regions:
-        yield from ((v, node) for v in node.inputs)
+    own = own_operands(node) if regions else len(node.inputs)
+    yield from ((v, node) for v in node.inputs[:own])
     for region in regions:
-        outer = dict(zip(region.inputs, node.inputs, strict=True))
+        outer = dict(zip(region.inputs, node.inputs[own:], strict=True))
         for inner in region.nodes:
             yield from ((outer[v], inner) for v in inner.inputs if v in outer)

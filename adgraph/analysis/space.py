@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from adgraph.ir.code import Strided
 from adgraph.ir.graph import Node, Value
 from adgraph.ir.op import Kind
-from adgraph.ir.types import ArrayType
+from adgraph.ir.types import ArrayType, Shape
 
 Map = tuple[int | None, ...]
 
@@ -42,7 +41,7 @@ class Place:
 class Space:
     """An iteration space and the nodes admitted to it, in order."""
 
-    extents: tuple[int, ...] | None = None
+    extents: Shape | None = None
     depth: int | None = None
     nodes: list[Node] = field(default_factory=list)
     places: dict[Value, Place] = field(default_factory=dict)
@@ -84,7 +83,7 @@ class Space:
         self._commit(node, Place(resolved, inner, stage))
         return True
 
-    def _resolve(self, node: Node, shape: tuple[int, ...], extents: tuple[int, ...]) -> Map | None:
+    def _resolve(self, node: Node, shape: Shape, extents: Shape) -> Map | None:
         """Find the axis of the space for every axis of an elementwise result."""
         found: list[int | None] = [None] * len(shape)
         for value in node.inputs:
@@ -153,8 +152,8 @@ class Space:
         if source is None or {a for a in source if a is not None} != set(range(len(extents))):
             return False
         folded = {source[axis] for axis in node.attrs["axis"]} - {None}
-        if any(source[a] is None and operand.type.shape[a] != 1 for a in node.attrs["axis"]):
-            return False
+        if any(a is None and n != 1 for a, n in zip(source, operand.type.shape, strict=True)):
+            return False  # a stretched axis: it would be folded, or stored, as one element
         place = self.places.get(operand)
         if place is not None and not place.inner:
             return False
@@ -199,7 +198,7 @@ class Space:
                         yield value
 
 
-def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _long(shape: Shape) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
@@ -208,7 +207,7 @@ def _ascending(axes: Map) -> bool:
     return known == sorted(known)
 
 
-def _fill(found: list[int | None], shape: tuple[int, ...], extents: tuple[int, ...]) -> Map | None:
+def _fill(found: list[int | None], shape: Shape, extents: Shape) -> Map | None:
     """Give the axes that no operand determines the free axes of the space, in order."""
     used = [axis for axis in found if axis is not None]
     if len(set(used)) != len(used):
@@ -234,32 +233,29 @@ def axis_map(node: Node) -> Map | None:
     The result is None if the view does more than rename, insert, drop or stretch axes.
     """
     (operand,) = node.inputs
+    if not isinstance(node.op.code, Strided) or 0 in operand.type.shape:
+        return None
     strides = _distinct_strides(operand.type)
-    source = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), operand.type.shape, strides)
-    try:
-        if "shape" in node.attrs and node.output.type.size == operand.type.size:
-            view = np.reshape(source, node.attrs["shape"], copy=False)
-        else:
-            view = node.op.evaluate(source, **node.attrs)
-    except ValueError:
+    placed = node.op.code.place(operand.type.shape, strides, node.attrs)
+    if placed is None or placed[0] != 0:
         return None
-    if view.__array_interface__["data"] != source.__array_interface__["data"] or not view.size:
-        return None
-    return _match(view, operand.type, strides)
+    return _match(node.output.type.shape, placed[1], operand.type, strides)
 
 
 def _distinct_strides(type: ArrayType) -> tuple[int, ...]:
     """Strides from which an axis can be told; no two axes can be merged or split."""
     strides, step = [], 1
-    for extent in reversed(type.shape):
+    for extent in reversed(type.bounded().shape):
         strides.append(step)
         step = step * max(extent, 1) + 7
     return tuple(reversed(strides))
 
 
-def _match(view: np.ndarray, type: ArrayType, strides: tuple[int, ...]) -> Map | None:
+def _match(
+    shape: Shape, steps: tuple[int, ...], type: ArrayType, strides: tuple[int, ...]
+) -> Map | None:
     result: list[int | None] = []
-    for n, stride in zip(view.shape, view.strides, strict=True):
+    for n, stride in zip(shape, steps, strict=True):
         if n == 1 or stride == 0:
             result.append(None)
             continue

@@ -9,12 +9,15 @@ from adgraph.api.function import Bound, Function, trace
 from adgraph.api.gradient import grad, value_and_grad
 from adgraph.api.jacobian import hessian, hvp, jacfwd, jacobian, jacrev
 from adgraph.api.linear import jvp, linearize, vjp
+from adgraph.api.loops import cond, fori_loop, map, scan, while_loop
 from adgraph.api.marks import checkpoint, stop_gradient
 
 __all__ = [
     "Bound",
     "Function",
     "checkpoint",
+    "cond",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -23,8 +26,11 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "map",
+    "scan",
     "stop_gradient",
     "trace",
     "value_and_grad",
     "vjp",
+    "while_loop",
 ]

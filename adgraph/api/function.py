@@ -19,8 +19,8 @@ from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
 from adgraph.schedule.budget import parse_bytes
 from adgraph.timeline import Chart, draw_timeline, timeline_points
+from adgraph.tracing.frames import tracing
 from adgraph.tracing.hooks import rewritten
-from adgraph.tracing.tracer import tracing
 
 Argnums = int | Sequence[int]
 Maker = TypeVar("Maker", bound=Callable[..., Any])
@@ -84,7 +84,7 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; inside another trace, become part of it."""
         if tracing():
-            return rewritten(self.function)(*args, **kwargs)
+            return rewritten(self.function, (*args, *kwargs.values()))(*args, **kwargs)
         return self.dispatch(args, kwargs)
 
     # --- seeing the program -------------------------------------------------------------------

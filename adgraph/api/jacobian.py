@@ -24,8 +24,9 @@ from adgraph.ir.builder import inline
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import ArrayType
 from adgraph.passes.pipeline import FINAL, run_pipeline
+from adgraph.tracing.frames import building, current
 from adgraph.tracing.trace import Trace
-from adgraph.tracing.tracer import as_tracer, building, current, read, tracer
+from adgraph.tracing.tracer import as_tracer, read, tracer
 from adgraph.tracing.tree import count, unflatten
 from adgraph.transforms.batch import batch
 from adgraph.transforms.jvp import jvp as jvp_graph

@@ -8,8 +8,9 @@ from typing import Any
 
 from adgraph.api.function import Function
 from adgraph.ops.constant import stop_gradient as stop_gradient_op
+from adgraph.tracing.frames import current, tracing
 from adgraph.tracing.hooks import rewritten
-from adgraph.tracing.tracer import Tracer, current, tracing
+from adgraph.tracing.tracer import Tracer
 from adgraph.tracing.tree import flatten, unflatten
 
 
@@ -50,7 +51,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         scope = f"{name}.{next(builder.scopes)}"
         builder.scope = f"{before}/{scope}" if before else scope
         try:
-            return rewritten(inner)(*args, **kwargs)
+            return rewritten(inner, (*args, *kwargs.values()))(*args, **kwargs)
         finally:
             builder.scope = before
 

@@ -19,8 +19,9 @@ from adgraph.ir.op import type_of
 from adgraph.ir.types import ArrayType
 from adgraph.passes.pipeline import CANONICAL, run_pipeline
 from adgraph.runtime.dispatch import argument_names
+from adgraph.tracing.frames import current
 from adgraph.tracing.trace import Abstract, Trace, abstract, trace_function
-from adgraph.tracing.tracer import as_tracer, current, read, tracer
+from adgraph.tracing.tracer import as_tracer, read, tracer
 from adgraph.tracing.tree import Structure, count, flatten, unflatten
 
 
@@ -72,6 +73,7 @@ def trace_subject(f: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         f.function, structure, described, [names[i] for i in array_leaves], nested=True
     )
     values = tuple(read(as_tracer(leaves[i])) for i in array_leaves)
+    current().separate.extend((values[i], values[j]) for i, j in traced.separate)
     captured = tuple(map(current().capture, traced.captured))
     kept = len(traced.weak)
     pruned = Graph(

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from adgraph.errors import GraphError
-from adgraph.ir.evaluate import evaluate
+from adgraph.ir.evaluate import OUTSIDE, Symbols, evaluate
 from adgraph.ir.graph import Graph
 from adgraph.ir.op import Kind, Op, register
 from adgraph.ir.types import ArrayType
 
 
-def _evaluate(*args: Any, body: Graph) -> tuple[Any, ...]:
-    return evaluate(body, *args)
+def _evaluate(*args: Any, body: Graph, symbols: Symbols = OUTSIDE) -> tuple[Any, ...]:
+    return evaluate(body, *args, symbols=symbols)
 
 
 def _infer(*types: ArrayType, body: Graph) -> tuple[ArrayType, ...]:
@@ -27,19 +27,12 @@ def _infer(*types: ArrayType, body: Graph) -> tuple[ArrayType, ...]:
     return tuple(v.type for v in body.outputs)
 
 
-def _flops(*types: ArrayType, body: Graph) -> float:
-    return sum(
-        node.op.flops(*node.types, **node.attrs) for node in body.nodes if node.op.flops is not None
-    )
-
-
 fused = register(
     Op(
         name="fused",
         kind=Kind.REGION,
         evaluate=_evaluate,
         infer=_infer,
-        flops=_flops,
         differentiable=False,
     )
 )

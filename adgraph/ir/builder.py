@@ -32,6 +32,7 @@ class Builder:
         self.scopes: Iterator[int] = parent.scopes if parent else itertools.count()
         self.unread: list[str] = parent.unread if parent else []  # functions without source
         self.order_matters = False  # whether a reshape was written: a view in C order only
+        self.separate: list[tuple[Value, Value]] = []  # the first is written: no shared memory
         self.notes: list[str] = []  # what transforms decided, for `explain`
         self._producers: dict[Value, Node] = {}
         self._owned: set[Value] = set()
@@ -49,6 +50,10 @@ class Builder:
         self.inputs.append(value)
         self._owned.add(value)
         return value
+
+    def has(self, value: Value) -> bool:
+        """Tell whether a value is one of this graph."""
+        return value in self._owned
 
     def owns(self, value: Value) -> bool:
         """Tell whether this builder, or one around it, knows the value."""

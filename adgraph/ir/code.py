@@ -1,17 +1,19 @@
 """What the lowering reads of an op: how its elements are computed, one form per kind of op.
 
 Elementwise ops have an `Expression`, reductions a `Fold`, data movement is either `Pieces` (boxes
-of the result, each copied or filled) or `Loops` (a kernel of its own), library ops are a `Routine`.
-Scalar names in expressions are those of `adgraph.lower.vmath`.
+of the result, each copied or filled) or `Loops` (a kernel of its own), library ops are a `Routine`,
+views are `Strided`, ops that hold programs have a `Control`. Scalar names in expressions are those
+of `adgraph.lower.vmath`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from adgraph.ir.types import ArrayType, Dtype
+from adgraph.ir.dims import Dim
+from adgraph.ir.types import ArrayType, Dtype, Index, Shape
 
 Types = tuple[ArrayType, ...]
 
@@ -40,11 +42,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Piece:
-    """A box of the result: filled from an operand (by number), or with a literal."""
+    """A box of the result (None: all of it): filled from an operand by number, or with a literal.
 
-    index: tuple[Any, ...]
+    With `add` the operand is added to what earlier pieces have put there.
+    """
+
+    index: Index | None
     operand: int | None
     literal: float = 0.0
+    add: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,14 @@ class Loops:
 
     `text` is the source of one function `kernel(operands..., results..., sizes...)` over flat
     pointers that may return a nonzero status; `sizes(types, attrs)` gives its integers. In the text
-    `dtype` is the dtype of the first result.
+    `dtype` is the dtype of the first result. `point` says what the op does at one position of the
+    first operand's `axis`, if its last operand is that single position: the result is the part
+    there, or the first operand with the second one in its place, or added to it.
     """
 
     text: str
     sizes: Callable[[Types, dict[str, Any]], tuple[int, ...]]
+    point: Literal["read", "write", "add"] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,4 +91,24 @@ class Routine:
     strided: bool = False
 
 
-Code = Expression | Fold | Pieces | Loops | Routine
+@dataclass(frozen=True)
+class Strided:
+    """A view. `place(shape, strides, attrs)` maps the shape and strides of the operand.
+
+    It gives the offset and the strides of the result, or None where elements would have to move.
+    """
+
+    place: Callable[[Shape, tuple[int, ...], Mapping[str, Any]], Placed | None]
+
+
+Placed = tuple[Dim, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Control:
+    """How the programs of a region run: see `adgraph.ops.control`."""
+
+    form: Literal["loop", "counted", "while", "branch"]
+
+
+Code = Expression | Fold | Pieces | Loops | Routine | Strided | Control

@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from adgraph.errors import Location
+from adgraph.ir.dims import Affine, Symbol
 from adgraph.ir.op import Op
 from adgraph.ir.show import show
-from adgraph.ir.types import ArrayType, Constant
+from adgraph.ir.types import ArrayType, Constant, Slice
 
 # How a graph is drawn; `adgraph.draw`, a layer far above, enters itself here.
 RENDERERS: dict[str, Callable[..., Any]] = {}
@@ -61,6 +62,11 @@ class Node:
         """Iterate over the programs inside this node."""
         return (value for value in self.attrs.values() if isinstance(value, Graph))
 
+    @cached_property
+    def symbolic(self) -> bool:
+        """Whether an attribute, programs left out, is an affine function of loop indices."""
+        return any(map(_is_symbolic, self.attrs.values()))
+
     @property
     def output(self) -> Value:
         """The only result."""
@@ -71,6 +77,18 @@ class Node:
     def types(self) -> tuple[ArrayType, ...]:
         """The types of the operands."""
         return tuple(v.type for v in self.inputs)
+
+
+def _is_symbolic(attr: Any) -> bool:
+    match attr:
+        case Affine():
+            return True
+        case Slice():
+            return isinstance(attr.start, Affine) or isinstance(attr.size, Affine)
+        case tuple():
+            return any(map(_is_symbolic, attr))
+        case _:
+            return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +109,33 @@ class Graph:
     __repr__ = __str__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Graph) and self.fingerprint == other.fingerprint
+        return isinstance(other, Graph) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint)
+        return hash(self._identity)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """A hash of what the program computes: names and source lines do not count."""
-        return hashlib.sha256(show(self, canonical=True).encode()).hexdigest()
+        return self._identity[0]
+
+    @cached_property
+    def _identity(self) -> tuple[str, tuple[Symbol, ...]]:
+        """The fingerprint, and the indices of the loops around in the order of their first use.
+
+        Two bodies of one text are different if they mean different loops by it.
+        """
+        symbols: dict[Symbol, str] = {}
+        text = show(self, canonical=True, symbols=symbols)
+        bound = set(self._bound_symbols())
+        free = tuple(symbol for symbol in symbols if symbol not in bound)
+        return hashlib.sha256(text.encode()).hexdigest(), free
+
+    def _bound_symbols(self) -> Iterator[Symbol]:
+        for node in self.nodes:
+            yield from (a for a in node.attrs.values() if isinstance(a, Symbol))
+            for region in node.regions():
+                yield from region._bound_symbols()
 
     def constants(self) -> dict[str, Constant]:
         """Map the digests of the constant arrays, those of the regions included, to the arrays."""

@@ -24,6 +24,7 @@ class Kind(enum.Enum):
     """How an operation is executed."""
 
     CONSTANT = "constant"  # a literal array
+    INDEX = "index"  # an affine function of loop indices
     ELEMENTWISE = "elementwise"  # one element from one element of each operand, with broadcasting
     REDUCTION = "reduction"  # a fold over axes
     VIEW = "view"  # the same elements under another shape and strides
@@ -60,6 +61,8 @@ class Op:
     `vjp(ct, y, *args, **attrs)` gives a tuple with the cotangent of every argument, or `None`.
     `partials(y, *args)` takes the place of both for elementwise operations: the derivative of one
     result element by one element of each argument; `None` is a zero.
+    `accumulate(total, ct, y, *args, **attrs)` gives what `vjp` gives for the first argument, added
+    to the cotangent it has already: an update in place of a sum of whole arrays.
     `batch(args, batched, **attrs)` applies the op to arguments of which those flagged have a batch
     axis in front, and gives a result with a batch axis in front.
     `flops(*types, **attrs)` counts floating-point operations.
@@ -73,6 +76,7 @@ class Op:
     partials: Callable[..., tuple[Any, ...]] | None = None
     jvp: Callable[..., Any] | None = None
     vjp: Callable[..., tuple[Any, ...]] | None = None
+    accumulate: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
     flops: Callable[..., float] | None = None
     code: Code | None = None

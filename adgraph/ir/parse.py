@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import GraphError, Location
+from adgraph.ir.dims import Dim, Symbol, loop_bounds, symbol_dim
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import OPS, Kind
 from adgraph.ir.types import ArrayType, Constant, Slice, dtype_of_code
 
 _HEADER = re.compile(r"(?:(\w+) = )?graph (?:@(\S+))?\((.*)\) -> \((.*)\) \{")
-_VALUE = re.compile(r"(%[\w.]+): ((?:bool|[fciu]\d+)\[[\d,]*\])")
+_DIMS = r"[-+*\w,]*"
+_VALUE = re.compile(rf"(%[\w.]+): ((?:bool|[fciu]\d+)\[{_DIMS}\])")
 _NODE = re.compile(r"(?:(.*?) = )?(\w+)(?:\[(.*)\])?\(([^()]*)\)( \{)?")
-_SLICE = re.compile(r"(?<![\w.'])(-?\d+):(-?\d+)(?::(-?\d+))?")
-_TYPE = re.compile(r"(bool|[fciu]\d+)\[([\d,]*)\]")
+_SLICE = re.compile(r"(?<![\w.'+*-])([-+*\w]+):([-+*\w]+)(?::(-?\d+))?")
+_TYPE = re.compile(rf"(bool|[fciu]\d+)\[({_DIMS})\]")
 _DIGEST = re.compile(r"\barray\((\w+)\)")
 _DTYPE_CODE = re.compile(r"\b(bool|[fciu](?:8|16|32|64|128))\b(?!')")
 
@@ -49,6 +51,7 @@ class _Reader:
         self._at = 0
         self._data = data
         self._constants = constants
+        self._symbols: dict[str, Symbol] = {}
 
     def _next(self) -> str:
         if self._at == len(self._lines):
@@ -62,7 +65,9 @@ class _Reader:
         if header is None:
             raise GraphError(f"not the head of a graph: {self._lines[self._at - 1].strip()}")
         values: dict[str, Value] = {}
-        inputs = tuple(_define(values, *m) for m in _VALUE.findall(header[3]))
+        inputs = tuple(
+            _define(values, name, self._type(type)) for name, type in _VALUE.findall(header[3])
+        )
         nodes = []
         while not (line := self._next()).startswith("return"):
             nodes.append(self._node(line, values))
@@ -76,7 +81,7 @@ class _Reader:
         match = _NODE.fullmatch(body)
         if match is None or match[2] not in OPS:
             raise GraphError(f"not a node: {line}")
-        declared = [(name, _type(text)) for name, text in _VALUE.findall(match[1] or "")]
+        declared = [(name, self._type(text)) for name, text in _VALUE.findall(match[1] or "")]
         op = OPS[match[2]]
         attrs = self._attrs(match[3] or "", declared)
         if op.kind is Kind.CONSTANT:
@@ -103,7 +108,43 @@ class _Reader:
         source = _DIGEST.sub(r"array('\1')", source)  # a digest may begin as a number does
         call = ast.parse(f"attrs({source})", mode="eval").body
         assert isinstance(call, ast.Call)
-        return {k.arg or "": self._value(k.value, declared) for k in call.keywords}
+        trees = {k.arg or "": k.value for k in call.keywords}
+        attrs = {k: self._value(t, declared) for k, t in trees.items() if k != "symbol"}
+        match trees.get("symbol"):
+            case ast.Name(id=name):
+                bound = self._bind(name, attrs)
+                return {key: bound if key == "symbol" else attrs[key] for key in trees}
+        return attrs
+
+    def _bind(self, name: str, attrs: Mapping[str, Any]) -> Symbol:
+        """Return the symbol of a loop, with the bounds that its attributes imply."""
+        if name not in self._symbols:
+            self._symbols[name] = Symbol(name, *_bounds(attrs))
+        return self._symbols[name]
+
+    def _type(self, text: str) -> ArrayType:
+        match = _TYPE.fullmatch(text)
+        if match is None:
+            raise GraphError(f"not a type: {text}")
+        extents = (self._dim(ast.parse(n, mode="eval").body) for n in match[2].split(",") if n)
+        return ArrayType(dtype_of_code(match[1]), tuple(extents))
+
+    def _dim(self, tree: ast.expr) -> Dim:
+        match tree:
+            case ast.Name(id=name) if name in self._symbols:
+                return symbol_dim(self._symbols[name])
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return self._dim(left) + self._dim(right)
+            case ast.BinOp(left=left, op=ast.Sub(), right=right):
+                return self._dim(left) - self._dim(right)
+            case ast.BinOp(left=left, op=ast.Mult(), right=right):
+                return self._dim(left) * self._dim(right)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self._dim(operand)
+            case ast.Constant(value=int(number)):
+                return number
+            case _:
+                raise GraphError(f"not an extent or a position: {ast.unparse(tree)}")
 
     def _value(self, tree: ast.expr, declared: list[tuple[str, ArrayType]]) -> Any:
         match tree:
@@ -114,7 +155,9 @@ class _Reader:
             case ast.Call(func=ast.Name(id="dtype")):
                 return dtype_of_code(ast.literal_eval(tree.args[0]))
             case ast.Call(func=ast.Name(id="span")):
-                return _span(*map(ast.literal_eval, tree.args))
+                return _span(*map(self._dim, tree.args))
+            case ast.Name() | ast.BinOp() | ast.UnaryOp(operand=ast.Name() | ast.BinOp()):
+                return self._dim(tree)
             case _:
                 return _number(tree)
 
@@ -152,23 +195,23 @@ def _slice_call(match: re.Match[str]) -> str:
     return f"span({match[1]}, {match[2]}, {match[3] or 1})"
 
 
-def _span(start: int, stop: int, step: int) -> Slice:
+def _span(start: Dim, stop: Dim, step: Dim) -> Slice:
+    assert isinstance(step, int)
     return Slice(start, (stop - start) // step, step)
 
 
-def _type(text: str) -> ArrayType:
-    match = _TYPE.fullmatch(text)
-    if match is None:
-        raise GraphError(f"not a type: {text}")
-    return ArrayType(dtype_of_code(match[1]), tuple(int(n) for n in match[2].split(",") if n))
+def _bounds(attrs: Mapping[str, Any]) -> tuple[Dim | None, Dim | None]:
+    if "trips" in attrs:
+        return loop_bounds(attrs["start"], attrs["trips"], attrs["step"])
+    capacity = attrs.get("capacity")
+    return 0, None if capacity is None else capacity - 1
 
 
-def _define(values: dict[str, Value], name: str, type: ArrayType | str) -> Value:
+def _define(values: dict[str, Value], name: str, type: ArrayType) -> Value:
     if name in values:
         raise GraphError(f"the value {name} is defined twice")
     plain = name[1:]
-    typed = _type(type) if isinstance(type, str) else type
-    values[name] = Value(typed, None if plain.isdigit() else plain)
+    values[name] = Value(type, None if plain.isdigit() else plain)
     return values[name]
 
 

@@ -13,12 +13,14 @@ digest; `show(graph, data=True)` adds their bytes, so that the text stands alone
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adgraph.ir.types import Constant, Slice, dtype_code
+from adgraph.ir.dims import Affine, Symbol, show_dim
+from adgraph.ir.types import ArrayType, Constant, Slice, dtype_code
 
 if TYPE_CHECKING:
     from adgraph.ir.graph import Graph, Node, Origin, Value
@@ -26,12 +28,19 @@ if TYPE_CHECKING:
 INLINE_ELEMENTS = 16
 
 
-def show(graph: Graph, *, data: bool = False, canonical: bool = False) -> str:
+def show(
+    graph: Graph,
+    *,
+    data: bool = False,
+    canonical: bool = False,
+    symbols: dict[Symbol, str] | None = None,
+) -> str:
     """Print a graph.
 
-    `canonical` leaves out what does not change the computation: names and source lines.
+    `canonical` leaves out what does not change the computation: names and source lines. The names
+    of loop indices are taken from `symbols`, and entered there.
     """
-    lines = list(_graph_lines(graph, "", Names(canonical)))
+    lines = list(_graph_lines(graph, "", Names(canonical, symbols)))
     if data:
         lines.extend(_data_lines(graph))
     return "\n".join(lines)
@@ -40,40 +49,79 @@ def show(graph: Graph, *, data: bool = False, canonical: bool = False) -> str:
 def show_node(node: Node, names: Names | None = None) -> str:
     """Print one node, its programs left out."""
     names = names or Names(canonical=False)
-    results = ", ".join(f"{names.of(v)}: {v.type}" for v in node.outputs)
+    results = ", ".join(map(names.typed, node.outputs))
     regions = tuple(map(id, node.regions()))
     plain = [(k, v) for k, v in node.attrs.items() if id(v) not in regions]
-    attrs = ", ".join(f"{k}={show_attr(v)}" for k, v in plain)
+    attrs = ", ".join(f"{k}={show_attr(v, names.symbol)}" for k, v in plain)
     operands = ", ".join(map(names.of, node.inputs))
     left = f"{results} = " if results else ""
     return f"{left}{node.op.name}{f'[{attrs}]' if attrs else ''}({operands})"
 
 
-def show_attr(value: Any) -> str:
-    """Print an attribute."""
+def _plain_name(symbol: Symbol) -> str:
+    return symbol.name
+
+
+def show_attr(value: Any, name: Callable[[Symbol], str] = _plain_name) -> str:
+    """Print an attribute; `name` gives the names of loop indices."""
     match value:
         case tuple():
-            return f"({', '.join(map(show_attr, value))}{',' if len(value) == 1 else ''})"
+            items = ", ".join(show_attr(item, name) for item in value)
+            return f"({items}{',' if len(value) == 1 else ''})"
+        case Affine():
+            return show_dim(value, name)
+        case Symbol():
+            return name(value)
         case Constant():
             return _show_constant(value)
         case np.dtype():
             return dtype_code(value)
         case Slice():
-            return str(value)
+            stop = value.start + value.size * value.step
+            step = "" if value.step == 1 else f":{value.step}"
+            return f"{show_dim(value.start, name)}:{show_dim(stop, name)}{step}"
         case float() if not np.isfinite(value):
             return f"float({value})"
         case _:
             return repr(value)
 
 
-class Names:
-    """Names of values: the user's where they are free, numbers elsewhere."""
+def show_type(type: ArrayType, name: Callable[[Symbol], str]) -> str:
+    """Print a type; `name` gives the names of loop indices."""
+    extents = ",".join(show_dim(n, name) for n in type.shape)
+    return f"{dtype_code(type.dtype)}[{extents}]"
 
-    def __init__(self, canonical: bool) -> None:
+
+class Names:
+    """Names of values: the user's where they are free, numbers elsewhere.
+
+    The names of loop indices are shared by a program and those inside it.
+    """
+
+    def __init__(self, canonical: bool, symbols: dict[Symbol, str] | None = None) -> None:
         self.canonical = canonical
+        self.symbols: dict[Symbol, str] = {} if symbols is None else symbols
         self._names: dict[Value, str] = {}
         self._taken: set[str] = set()
         self._count = 0
+
+    def inside(self) -> Names:
+        """Return the names for a region."""
+        return Names(self.canonical, self.symbols)
+
+    def symbol(self, symbol: Symbol) -> str:
+        """Return the name of a loop index, given at the first question."""
+        if symbol not in self.symbols:
+            hint = "s" if self.canonical else symbol.name
+            taken = set(self.symbols.values())
+            numbered = (f"{hint}_{n}" for n in itertools.count(1))
+            free = (n for n in itertools.chain([hint], numbered) if n not in taken)
+            self.symbols[symbol] = next(free)
+        return self.symbols[symbol]
+
+    def typed(self, value: Value) -> str:
+        """Return the name of a value with its type."""
+        return f"{self.of(value)}: {show_type(value.type, self.symbol)}"
 
     def of(self, value: Value) -> str:
         """Return the name of a value, given at the first question."""
@@ -91,8 +139,8 @@ class Names:
 
 
 def _graph_lines(graph: Graph, indent: str, names: Names) -> Iterator[str]:
-    inputs = ", ".join(f"{names.of(v)}: {v.type}" for v in graph.inputs)
-    types = ", ".join(str(v.type) for v in graph.outputs)
+    inputs = ", ".join(map(names.typed, graph.inputs))
+    types = ", ".join(show_type(v.type, names.symbol) for v in graph.outputs)
     name = "" if names.canonical else f"@{graph.name}"
     yield f"{indent}graph {name}({inputs}) -> ({types}) {{"
     for node in graph.nodes:
@@ -109,7 +157,7 @@ def _node_lines(node: Node, indent: str, names: Names) -> Iterator[str]:
     line = f"{indent}{show_node(node, names)}{' {' if regions else ''}"
     yield f"{line}{f'  # {comment}' if comment else ''}"
     for key, region in regions:
-        first, *rest = _graph_lines(region, indent + "  ", Names(names.canonical))
+        first, *rest = _graph_lines(region, indent + "  ", names.inside())
         yield f"{indent}  {key} = {first.lstrip()}"
         yield from rest
     if regions:

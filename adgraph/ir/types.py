@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ir.dims import Dim, upper_bound
+
 Dtype = np.dtype[Any]
-Shape = tuple[int, ...]
+Shape = tuple[Any, ...]  # of Dim: NumPy's stubs know plain ints only
 
 _LETTER = {"f": "f", "c": "c", "i": "i", "u": "u"}
 
@@ -38,6 +40,9 @@ def dtype_of_code(code: str) -> Dtype:
 class ArrayType:
     """The dtype and shape of an array, printed `f64[128,3]`.
 
+    Inside the body of a loop an extent may be an affine function of loop indices: `f64[i]`. Such
+    extents are equal when they are the same expression.
+
     >>> str(ArrayType(np.dtype(float), (128, 3)))
     'f64[128,3]'
     """
@@ -54,14 +59,23 @@ class ArrayType:
         return len(self.shape)
 
     @property
-    def size(self) -> int:
-        """The number of elements."""
+    def size(self) -> Any:
+        """The number of elements: an int unless an extent is affine."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """The number of bytes of the elements."""
-        return self.size * self.dtype.itemsize
+        """The number of bytes of the elements; of an affine extent, at its upper bound."""
+        return math.prod(self.bounded().shape) * self.dtype.itemsize
+
+    @property
+    def ragged(self) -> bool:
+        """Whether an extent changes with a loop index."""
+        return any(not isinstance(n, int) for n in self.shape)
+
+    def bounded(self) -> ArrayType:
+        """Return the type with every affine extent at its upper bound."""
+        return ArrayType(self.dtype, tuple(map(_largest, self.shape))) if self.ragged else self
 
     @property
     def inexact(self) -> bool:
@@ -77,6 +91,13 @@ class ArrayType:
         return ArrayType(np.dtype(dtype), self.shape)
 
 
+def _largest(extent: Dim) -> int:
+    most = upper_bound(extent)
+    if most is None:
+        raise ValueError(f"the extent {extent} has no upper bound")
+    return max(most, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A normalised slice: `size` elements from `start` in steps of `step`, nothing negative wraps.
@@ -85,8 +106,8 @@ class Slice:
     Slice(start=4, size=5, step=-1)
     """
 
-    start: int
-    size: int
+    start: Dim
+    size: Dim
     step: int
 
     @staticmethod
@@ -97,7 +118,9 @@ class Slice:
         return Slice(start if size else 0, size, step if size > 1 else 1)
 
     def native(self) -> slice:
-        """Return the Python slice that selects the same elements."""
+        """Return the Python slice that selects the same elements; none is affine."""
+        if not self.size:
+            return slice(0, 0)
         stop = self.start + self.size * self.step
         return slice(self.start, stop if stop >= 0 else None, self.step)
 
@@ -106,11 +129,11 @@ class Slice:
         return f"{self.start}:{stop}" + ("" if self.step == 1 else f":{self.step}")
 
 
-Index = tuple[int | Slice, ...]
+Index = tuple[Any, ...]  # of Dim | Slice, one for each axis
 
 
-def native_index(index: Index) -> tuple[int | slice, ...]:
-    """Return the NumPy index of a normalised one."""
+def native_index(index: Index) -> tuple[Any, ...]:
+    """Return the NumPy index of a normalised one without loop indices."""
     return tuple(i.native() if isinstance(i, Slice) else i for i in index)
 
 

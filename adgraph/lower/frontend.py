@@ -243,6 +243,53 @@ def _to_bool(typing_context: Any, x: Any) -> Any:
     return signature(types.boolean, types.boolean), emit
 
 
+def invoke(address: Any, *arguments: Any) -> Any:
+    """Stand in kernel text for a call of a kernel: its address, pointers, integers."""
+
+
+def behind(pointer: Any, offset: Any) -> Any:
+    """Stand in kernel text for a pointer to a later element."""
+
+
+@infer_global(invoke)
+class _Invoke(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(types.int64, *args)
+
+
+@infer_global(behind)
+class _Behind(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        return signature(args[0], args[0], types.int64)
+
+
+@lower_builtin(behind, Pointer, types.int64)
+def _advance(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.gep(args[0], [args[1]], inbounds=True)
+
+
+@lower_builtin(invoke, types.VarArg(types.Any))
+def _call_kernel(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    """Call through the uniform ABI: a table of pointers and one of integers, on the stack."""
+    word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+    typed = list(zip(sig.args, args, strict=True))
+    address = context.cast(builder, typed[0][1], typed[0][0], types.int64)
+    pointers = [builder.bitcast(x, byte_pointer) for kind, x in typed if isinstance(kind, Pointer)]
+    sizes = [
+        context.cast(builder, x, kind, types.int64)
+        for kind, x in typed[1:]
+        if not isinstance(kind, Pointer)
+    ]
+    tables = []
+    for kind, values in ((byte_pointer, pointers), (word, sizes)):
+        table = cgutils.alloca_once(builder, kind, size=ir.Constant(word, max(len(values), 1)))
+        for i, value in enumerate(values):
+            builder.store(value, builder.gep(table, [ir.Constant(word, i)]))
+        tables.append(builder.bitcast(table, byte_pointer))
+    called = ir.FunctionType(word, [byte_pointer, byte_pointer]).as_pointer()
+    return builder.call(builder.inttoptr(address, called), tables)
+
+
 @functools.cache
 def scope() -> dict[str, Any]:
     """Return the names which kernel text sees: vmath, casts, folds and `range`."""
@@ -253,6 +300,8 @@ def scope() -> dict[str, Any]:
         **casts,
         "boolean": _to_bool,
         "where": _where,
+        "invoke": invoke,
+        "behind": behind,
         "fold_add": _fold("fadd", "add"),
         "fold_multiply": _fold("fmul", "mul"),
         "fold_maximum": _fold_extremum("maximum"),

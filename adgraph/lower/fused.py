@@ -2,13 +2,14 @@
 
 The space of the body (`adgraph.analysis.space`) says where each value stands; here the loops are
 written around them: outer loops over the rows, in each row one pass per stage, folds in
-accumulators. Begin with `fused_nest`.
+accumulators. `fused_nest` makes a kernel of its own, `fused_statements` a part of a larger one.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from adgraph.lower.nest import (
     Statement,
     Store,
     merge_axes,
+    most,
     stride_names,
 )
 
@@ -39,11 +41,38 @@ BLOCKED_FROM = 4096  # a fold over more elements in one loop is cut into blocks
 
 @dataclass(frozen=True)
 class Operand:
-    """What a kernel is given for an operand: its pointer, or the literal it always is."""
+    """What a kernel is given for an operand: its elements, or the scalar it always is."""
 
     pointer: str
     strides: tuple[int, ...]
     literal: str | None = None
+    offset: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a kernel puts a result: into elements, or in a variable.
+
+    With `add` it is added to what the elements hold.
+    """
+
+    pointer: str
+    strides: tuple[int, ...]
+    variable: str | None = None
+    offset: str = ""
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the nests of one kernel share: its integer parameters and the numbers of its scalars."""
+
+    sizes: Sizes = field(default_factory=Sizes)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def scalar(self) -> str:
+        """Return a name that no other variable of the kernel has."""
+        return f"t{next(self.numbers)}"
 
 
 def replay(body: Graph) -> Space:
@@ -56,29 +85,41 @@ def replay(body: Graph) -> Space:
 
 
 def fused_nest(body: Graph, operands: dict[Value, Operand], results: dict[Value, str]) -> Nest:
-    """Write the nest of a body.
+    """Write the kernel of a body.
 
     `operands` tells the pointer and strides of every input, `results` the pointer of every output;
     an output that shares its buffer with an input has the input's pointer.
     """
-    return _Writer(body, operands, results).nest()
+    targets = {v: Target(pointer, c_strides(v.type.shape)) for v, pointer in results.items()}
+    return _Writer(body, operands, targets, Names()).nest()
+
+
+def fused_statements(
+    body: Graph, operands: dict[Value, Operand], results: dict[Value, Target], names: Names
+) -> tuple[Statement, ...]:
+    """Write the nest of a body as a part of a kernel with these names."""
+    return _Writer(body, operands, results, names).statements()
 
 
 class _Writer:
     """The names and tables of one kernel under construction."""
 
     def __init__(
-        self, body: Graph, operands: dict[Value, Operand], results: dict[Value, str]
+        self,
+        body: Graph,
+        operands: dict[Value, Operand],
+        results: dict[Value, Target],
+        names: Names,
     ) -> None:
         self._body = body
         self._space = space = replay(body)
         self._operands = operands
         self._results = results
         self._extents = space.extents or ()
-        self._names: dict[Value, str] = {}
-        self._numbers = itertools.count()
+        self._names = {v: t.variable for v, t in results.items() if t.variable}
+        self._new_name = names.scalar
         self._axes = self._merge()
-        self._sizes = Sizes()
+        self._sizes = names.sizes
         self._extent_names = tuple(self._sizes.extent(n) for n in self._axes.extents)
         self._strides = {v: self._named(s) for v, s in self._all_strides().items()}
         self._depth = self._axes.loops_before(space.depth) if space.depth else 0
@@ -93,9 +134,9 @@ class _Writer:
         found = {}
         for value, map in self._space.operands.items():
             found[value] = self._spread(map, self._operands[value].strides)
-        for value in self._results:
+        for value, target in self._results.items():
             place = self._space.places[value]
-            found[value] = self._spread(place.map, c_strides(value.type.shape))
+            found[value] = self._spread(place.map, target.strides)
         return found
 
     def _spread(self, map: Map, strides: tuple[int, ...]) -> tuple[int, ...]:
@@ -123,13 +164,13 @@ class _Writer:
         merged = self._axes.merged(strides)
         return stride_names(merged, self._axes.extents, self._extent_names, self._sizes)
 
-    def _access(self, value: Value, pointer: str) -> Access:
+    def _access(self, value: Value, at: Operand | Target) -> Access:
         terms = tuple(
             (_index(loop), stride)
             for loop, stride in enumerate(self._strides[value])
             if stride is not None
         )
-        return Access(pointer, terms)
+        return Access(at.pointer, terms, at.offset)
 
     def _level(self, value: Value) -> int:
         """The loop depth at which an operand's element is known."""
@@ -157,16 +198,20 @@ class _Writer:
         return Let(self._name(node.output), node.output.type.dtype, node.op.code.text, operands)
 
     def _store(self, value: Value) -> list[Statement]:
-        if value not in self._results:
+        target = self._results.get(value)
+        if target is None or target.variable:
             return []
-        return [Store(self._access(value, self._results[value]), self._name(value))]
+        return [Store(self._access(value, target), self._name(value), target.add)]
 
     # --- the nest ---------------------------------------------------------------------------------
 
+    def statements(self) -> tuple[Statement, ...]:
+        return (*self._clear_scattered(), *self._rows(0))
+
     def nest(self) -> Nest:
-        body = (*self._clear_scattered(), *self._rows(0))
+        body = self.statements()
         dtypes = {o.pointer: v.type.dtype for v, o in self._operands.items() if not o.literal}
-        dtypes.update({pointer: v.type.dtype for v, pointer in self._results.items()})
+        dtypes.update({target.pointer: v.type.dtype for v, target in self._results.items()})
         pointers = tuple(Parameter(name, dtypes[name]) for name in sorted(dtypes, key=_number))
         return Nest(self._body.name, pointers, self._sizes.values, body)
 
@@ -269,9 +314,6 @@ class _Writer:
         self._names[value] = self._new_name()
         return self._names[value]
 
-    def _new_name(self) -> str:
-        return f"t{next(self._numbers)}"
-
     # --- loads ------------------------------------------------------------------------------------
 
     def _loads(self, level: int, stage: int | None) -> list[Statement]:
@@ -288,7 +330,7 @@ class _Writer:
             if stage is not None and not self._read_in(value, stage):
                 continue
             name = self._name(value) if stage is None else self._stage_name(value, stage)
-            statements.append(Load(name, self._access(value, operand.pointer)))
+            statements.append(Load(name, self._access(value, operand)))
         return statements
 
     def _stage_name(self, value: Value, stage: int) -> str:
@@ -314,8 +356,8 @@ class _Writer:
         return self._axes.loops_before(kept) if kept else 0
 
     def _is_blocked(self, stage: int) -> bool:
-        long = self._count > 0 and self._axes.extents[-1] > BLOCKED_FROM
-        return long and any(
+        longest = most(self._axes.extents[-1]) if self._count else 0
+        return (longest is None or longest > BLOCKED_FROM) and any(
             self._place(n.output).stage == stage and self._fold_level(n) < self._count
             for n in self._suffix_folds()
         )

@@ -1,20 +1,20 @@
 """Where the elements of every value are: views become offsets and strides of a root's buffer.
 
-A root is a graph input, a constant, or a value that a node computes; it is C-contiguous. `layouts`
-follows every view with a one-byte NumPy array of the right strides: NumPy's own view rules decide.
+A root is a graph input, a constant, or a value that a node computes; it is C-contiguous, a ragged
+one with room for its largest extents. `layouts` follows every view; the ops' own records
+(`adgraph.ir.code.Strided`) decide what is a view.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
+from adgraph.ir.code import Placed, Strided
+from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
-from adgraph.ir.types import ArrayType
+from adgraph.ir.types import ArrayType, Index, Shape, Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Layout:
     """A strided box in the buffer of `root`; offset and strides are in elements."""
 
     root: Value
-    offset: int
+    offset: Dim
     strides: tuple[int, ...]
 
     def contiguous(self, type: ArrayType) -> bool:
@@ -33,21 +33,26 @@ class Layout:
                 n == 1 or have == want
                 for n, have, want in zip(type.shape, self.strides, expected, strict=True)
             )
-            or not type.size
+            or 0 in type.shape
         )
 
 
-def c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+def c_strides(shape: Shape) -> tuple[int, ...]:
     """Return the strides, in elements, of a C-contiguous array."""
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
+def root_layout(value: Value) -> Layout:
+    """Return the layout of a value with a buffer of its own."""
+    return Layout(value, 0, c_strides(value.type.bounded().shape))
+
+
 def layouts(graph: Graph) -> dict[Value, Layout]:
     """Return the layout of every value. Every view must be one (see `materialize`)."""
-    found = {v: Layout(v, 0, c_strides(v.type.shape)) for v in graph.inputs}
+    found = {v: root_layout(v) for v in graph.inputs}
     for node in graph.nodes:
         for value in node.outputs:
-            found[value] = Layout(value, 0, c_strides(value.type.shape))
+            found[value] = root_layout(value)
         if node.op.kind is Kind.VIEW:
             source = node.inputs[0]
             view = view_layout(node, source.type, found[source])
@@ -59,35 +64,31 @@ def layouts(graph: Graph) -> dict[Value, Layout]:
 def view_layout(node: Node, type: ArrayType, layout: Layout) -> Layout | None:
     """Return the layout of a view of an operand that has one, or None if NumPy would copy."""
     result = node.output.type
-    if not type.size or not result.size:
+    if 0 in type.shape or 0 in result.shape:
         return Layout(layout.root, 0, c_strides(result.shape))
-    source = phantom(type.shape, layout.strides)
-    try:
-        if result.size == type.size and "shape" in node.attrs:
-            view = np.reshape(source, result.shape, copy=False)
-        else:
-            view = node.op.evaluate(source, **node.attrs)
-    except ValueError:
+    placed = placed_view(node, type.shape, layout.strides)
+    if placed is None:
         return None
-    return Layout(layout.root, layout.offset + _address(view) - _address(source), view.strides)
+    return Layout(layout.root, layout.offset + placed[0], placed[1])
 
 
-_BYTE = np.zeros(1, np.int8)
+def placed_view(node: Node, shape: Shape, strides: tuple[int, ...]) -> Placed | None:
+    """Return offset and strides of a view in an operand with these strides."""
+    assert isinstance(node.op.code, Strided)
+    return node.op.code.place(shape, strides, node.attrs)
 
 
-def phantom(shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Return an array to compute addresses with; its elements must not be read."""
-    return np.lib.stride_tricks.as_strided(_BYTE, shape, strides)
-
-
-def _address(array: np.ndarray[Any, Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def box_layout(shape: tuple[int, ...], index: tuple[Any, ...]) -> tuple[int, tuple[int, ...], Any]:
-    """Return offset, strides and shape of a NumPy index into a C-contiguous array."""
-    source = phantom(shape, c_strides(shape))
-    view = source[(*index, ...)]  # `...`: a single element is a view, too
-    offset = _address(view) - _address(source) if view.size else 0
-    return offset, view.strides, view.shape
+def box_layout(shape: Shape, index: Index | None) -> tuple[Dim, tuple[int, ...], Shape]:
+    """Return offset, strides and shape of a box (None: all) of a C-contiguous array."""
+    strides = c_strides(shape)
+    if index is None:
+        return 0, strides, shape
+    offset: Dim = 0
+    steps = []
+    sizes = []
+    for at, stride in zip(index, strides, strict=True):
+        offset = offset + stride * (at.start if isinstance(at, Slice) else at)
+        if isinstance(at, Slice):
+            steps.append(stride * at.step)
+            sizes.append(at.size)
+    return offset, tuple(steps), tuple(sizes)

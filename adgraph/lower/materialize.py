@@ -13,6 +13,7 @@ from adgraph.control.fused import fused
 from adgraph.ir.code import Loops, Routine
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Kind, Op
+from adgraph.ir.types import Shape
 from adgraph.lower.layout import Layout, c_strides, view_layout
 from adgraph.ops.constant import copy
 from adgraph.ops.shape import broadcast, reshape
@@ -65,7 +66,7 @@ class _Copier:
         code = node.op.code
         if isinstance(code, Routine) and code.strided:
             value = self._stretched(value, node)
-            fits = matrix_strided(self._layouts[value], value)
+            fits = matrix_strided(self._layouts[value].strides, value.type.shape)
         elif isinstance(code, (Loops, Routine)):
             fits = self._layouts[value].contiguous(value.type)
         else:
@@ -138,20 +139,18 @@ class _Copier:
         return layout.root if whole else value
 
 
-def matrix_strided(layout: Layout, value: Value) -> bool:
+def matrix_strided(strides: tuple[int, ...], shape: Shape) -> bool:
     """Whether BLAS can read a stack of matrices: one of the last strides 1, one batch stride."""
-    rows, columns = layout.strides[-2:]
-    m, n = value.type.shape[-2:]
+    rows, columns = strides[-2:]
+    m, n = shape[-2:]
     plain = (columns == 1 or n == 1) and (rows >= n or m == 1)
     turned = (rows == 1 or m == 1) and (columns >= m or n == 1)
-    return (plain or turned) and batch_stride(layout, value) is not None
+    return (plain or turned) and batch_stride(strides, shape) is not None
 
 
-def batch_stride(layout: Layout, value: Value) -> int | None:
+def batch_stride(strides: tuple[int, ...], shape: Shape) -> int | None:
     """Return the one stride by which the matrices of a stack follow each other, if there is one."""
-    pairs = [
-        (n, s) for n, s in zip(value.type.shape[:-2], layout.strides[:-2], strict=True) if n != 1
-    ]
+    pairs = [(n, s) for n, s in zip(shape[:-2], strides[:-2], strict=True) if n != 1]
     if not pairs:
         return 0
     step = pairs[-1][1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgraph.ir.types import ArrayType
+from adgraph.ir.types import ArrayType, Index, Shape
 from adgraph.lower.layout import box_layout
 from adgraph.lower.nest import (
     Access,
@@ -23,40 +23,64 @@ RESULT, SOURCE = "b0", "a0"
 
 def box_nest(
     result: ArrayType,
-    index: tuple[object, ...],
+    index: Index | None,
     strides: tuple[int, ...] | None,
     literal: float = 0.0,
+    *,
+    add: bool = False,
 ) -> tuple[Nest, int]:
     """Write the nest that fills the box of a result, and return it with the box's offset.
 
-    `strides` are those of the operand (aligned to the box's axes), or None to fill with `literal`.
+    `strides` are those of the operand (aligned to the box's axes), or None to fill with `literal`;
+    with `add` the operand is added to what is there.
     """
     offset, target, shape = box_layout(result.shape, index)
-    source = (0,) * len(shape) if strides is None else strides
-    axes = merge_axes(shape, [target, source], set())
+    assert isinstance(offset, int)
     sizes = Sizes()
-    names = tuple(sizes.extent(n) for n in axes.extents)
-    to = _access(RESULT, axes.merged(target), axes.extents, names, sizes)
-    statements: tuple[Statement, ...]
+    to = Access(RESULT, (), ""), target
     pointers = [Parameter(RESULT, result.dtype)]
     if strides is None:
-        statements = (Start("value", result.dtype, literal), Store(to, "value"))
+        start = Start("value", result.dtype, literal)
+        statements = box_statements(shape, to, start, sizes, add=add)
     else:
-        read = Load("value", _access(SOURCE, axes.merged(source), axes.extents, names, sizes))
-        statements = (read, Store(to, "value"))
+        source = Access(SOURCE, (), ""), strides
+        statements = box_statements(shape, to, source, sizes, add=add)
         pointers.insert(0, Parameter(SOURCE, result.dtype))
-    for loop in reversed(range(len(names))):
-        statements = (Loop(f"i{loop}", names[loop], statements),)
     name = "fill" if strides is None else "move"
     return Nest(name, tuple(pointers), sizes.values, statements), offset
 
 
-def _access(
-    pointer: str,
-    strides: tuple[int, ...],
-    extents: tuple[int, ...],
-    names: tuple[str, ...],
+def box_statements(
+    shape: Shape,
+    target: tuple[Access, tuple[int, ...]],
+    source: tuple[Access, tuple[int, ...]] | Start | str,
     sizes: Sizes,
-) -> Access:
-    named = stride_names(strides, extents, names, sizes)
-    return Access(pointer, tuple((f"i{loop}", s) for loop, s in enumerate(named) if s is not None))
+    *,
+    add: bool = False,
+    letter: str = "i",
+    value: str = "value",
+) -> tuple[Statement, ...]:
+    """Write the loops that fill a box.
+
+    `target` and `source` are the first elements and the strides of the box's axes; a source may
+    also be a literal or the name of a scalar. `letter` begins the names of the loops' indices.
+    """
+    to, into = target
+    strides = (0,) * len(shape) if isinstance(source, (Start, str)) else source[1]
+    axes = merge_axes(shape, [into, strides], set())
+    names = tuple(sizes.extent(n) for n in axes.extents)
+
+    def at(first: Access, walked: tuple[int, ...]) -> Access:
+        named = stride_names(axes.merged(walked), axes.extents, names, sizes)
+        terms = [(f"{letter}{loop}", s) for loop, s in enumerate(named) if s is not None]
+        return Access(first.pointer, tuple(terms), first.offset)
+
+    if isinstance(source, str):
+        statements: tuple[Statement, ...] = (Store(at(to, into), source, add),)
+    elif isinstance(source, Start):
+        statements = (source, Store(at(to, into), source.name, add))
+    else:
+        statements = (Load(value, at(source[0], strides)), Store(at(to, into), value, add))
+    for loop in reversed(range(len(names))):
+        statements = (Loop(f"{letter}{loop}", names[loop], statements),)
+    return statements

@@ -1,27 +1,31 @@
 """Loop nests: what the code printers read.
 
 A `Nest` is a tree of loops and scalar statements over flat pointers, with integer parameters for
-extents and strides. `adgraph.lower.fused` and `adgraph.lower.movement` make nests, the printers
-(`adgraph.lower.numba_source`) turn them into kernel text.
+extents and strides. `adgraph.lower.fused` and `adgraph.lower.movement` make nests of single
+operations, `adgraph.lower.region` whole programs with loops and branches of the user; the printer
+(`adgraph.lower.numba_source`) turns them into kernel text.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adgraph.ir.types import Dtype
+from adgraph.ir.dims import Affine, Dim, Symbol, make, upper_bound
+from adgraph.ir.types import Dtype, Shape
 
 LARGEST_CONSTANT = 16  # extents up to this are constants of the kernel, so that loops unroll
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An element of a pointer: the sum of index times stride over some loops."""
+    """An element of a pointer: an offset and the sum of index times stride over some loops."""
 
     pointer: str
     terms: tuple[tuple[str, str], ...]
+    offset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write a scalar to an element."""
+    """Write a scalar to an element, or add it to what is there."""
 
     access: Access
     name: str
+    add: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,70 @@ class Loop:
     blocked: bool = False
 
 
-Statement = Load | Let | Start | Store | Loop
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Give a variable the value of an expression of its own type: a copy, an integer."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Run the body for an index in `range(start, stop, step)`: a loop of the user."""
+
+    index: str
+    start: str
+    stop: str
+    step: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Run the test and, as long as its condition holds, the body."""
+
+    test: tuple[Statement, ...]
+    condition: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Run one of two programs."""
+
+    condition: str
+    then: tuple[Statement, ...]
+    orelse: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave the kernel with a status if a condition holds."""
+
+    condition: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Call a kernel by its address, and leave with its status unless that is 0."""
+
+    address: str
+    pointers: tuple[Access, ...]
+    sizes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment: the user's line."""
+
+    text: str
+
+
+Statement = (
+    Load | Let | Start | Store | Loop | Set | Range | While | Branch | Stop | Invoke | Remark
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +165,117 @@ class Nest:
 
 @dataclass
 class Sizes:
-    """The integer parameters of a kernel under construction."""
+    """The integer parameters of a kernel under construction.
+
+    In a kernel of many nests (`shared`) equal numbers are one parameter, and `symbols` names the
+    indices of the user's loops.
+    """
 
     values: dict[str, int] = field(default_factory=dict)
+    shared: bool = False
+    symbols: Mapping[Symbol, str] = field(default_factory=dict)
 
-    def extent(self, n: int) -> str:
+    def extent(self, n: Dim) -> str:
         """Name an extent: a literal when it is small."""
+        if isinstance(n, Affine):
+            return self.dim(n)
         if n <= LARGEST_CONSTANT:
             return str(n)
         return self._new("n", n)
 
-    def stride(self, step: int) -> str:
+    def stride(self, step: Dim) -> str:
         """Name a stride that no product of extents gives."""
+        if isinstance(step, Affine):
+            return f"({self.dim(step)})"
+        if self.shared:
+            return self.number(step)
         return str(step) if step in (1, -1) else self._new("s", step)
 
+    def number(self, value: int) -> str:
+        """Name an integer; a negative one as the opposite of its parameter."""
+        if abs(value) <= LARGEST_CONSTANT:
+            return str(value)
+        return self._new("n", value) if value > 0 else f"-{self._new('n', -value)}"
+
+    def dim(self, dim: Dim) -> str:
+        """Write an affine expression of loop indices."""
+        if not isinstance(dim, Affine):
+            return self.number(dim)
+        parts = [_factor(self.number(k), self.symbols[symbol]) for symbol, k in dim.terms]
+        parts.sort(key=lambda part: part[0] == "-")
+        if dim.constant:
+            constant = self.number(dim.constant)
+            parts.insert(0 if parts[0][0] == "-" and constant[0] != "-" else len(parts), constant)
+        return join_terms(parts)
+
+    def address(self, offset: Dim, strides: tuple[int, ...]) -> str:
+        """Write an offset as multiples of the strides of a buffer and a rest; "" is zero."""
+        parts = []
+        for stride in sorted(set(strides), reverse=True):
+            if stride > 1:
+                quotient, offset = _divided(offset, stride)
+                parts.append(_product(self.dim(quotient), self.number(stride)))
+        parts.append(self.dim(offset))
+        return join_terms([part for part in parts if part != "0"])
+
     def _new(self, letter: str, value: int) -> str:
+        if self.shared:
+            letter = "n"
+            name = next((k for k, v in self.values.items() if v == value), None)
+            if name is not None:
+                return name
         name = f"{letter}{sum(key[0] == letter for key in self.values)}"
         self.values[name] = value
         return name
 
 
+def join_terms(parts: list[str]) -> str:
+    """Write a sum.
+
+    >>> join_terms(["i", "-2*j", "3"])
+    'i - 2*j + 3'
+    """
+    text = ""
+    for part in parts:
+        if not text:
+            text = part
+        else:
+            text += f" - {part[1:]}" if part[0] == "-" else f" + {part}"
+    return text
+
+
+def _factor(factor: str, symbol: str) -> str:
+    if factor in ("1", "-1"):
+        return factor[:-1] + symbol
+    return f"{factor}*{symbol}"
+
+
+def _product(text: str, stride: str) -> str:
+    if text == "0" or stride == "1":
+        return text
+    if text == "1":
+        return stride
+    return f"({text})*{stride}" if " " in text or text[0] == "-" else f"{text}*{stride}"
+
+
+def _divided(dim: Dim, by: int) -> tuple[Dim, Dim]:
+    """Return quotient and rest of a dim, each rest the nearest to zero."""
+    if not isinstance(dim, Affine):
+        quotient = (dim + by // 2) // by
+        return quotient, dim - quotient * by
+    constant, rest = _divided(dim.constant, by)
+    quotients = {symbol: (k + by // 2) // by for symbol, k in dim.terms}
+    rests = {symbol: k - quotients[symbol] * by for symbol, k in dim.terms}
+    return make(0, quotients) + constant, make(0, rests) + rest
+
+
+def most(extent: Dim) -> int | None:
+    """Return the largest value of an extent, if that is known."""
+    return upper_bound(extent)
+
+
 def stride_names(
-    strides: tuple[int, ...], extents: tuple[int, ...], names: tuple[str, ...], sizes: Sizes
+    strides: tuple[int, ...], extents: Shape, names: tuple[str, ...], sizes: Sizes
 ) -> tuple[str | None, ...]:
     """Name the strides of one operand in every loop, None for zero.
 
@@ -126,19 +283,19 @@ def stride_names(
     kernel does not depend on the sizes.
     """
     result: list[str | None] = []
-    step: int | None = 1
+    step: Dim | None = 1
     factors: list[str] = []
     for stride, extent, name in reversed(list(zip(strides, extents, names, strict=True))):
         if stride == 0 or extent == 1:
             result.append(None)
             continue
         if stride == step:
-            result.append("*".join(factors) or "1")
+            result.append(sizes.stride(stride) if sizes.shared else "*".join(factors) or "1")
             factors.append(name)
         else:
             result.append(sizes.stride(stride))
             factors = [result[-1] or "", name]
-        step = stride * extent
+        step = _product_of(stride, extent)
     return tuple(reversed(result))
 
 
@@ -150,7 +307,7 @@ class Axes:
     """
 
     groups: tuple[tuple[int, ...], ...]
-    extents: tuple[int, ...]
+    extents: Shape
 
     def loops_before(self, axis: int) -> int:
         """Return how many loops lie outside an axis of the space."""
@@ -161,7 +318,7 @@ class Axes:
         return tuple(strides[group[-1]] for group in self.groups)
 
 
-def merge_axes(extents: tuple[int, ...], operands: list[tuple[int, ...]], cuts: set[int]) -> Axes:
+def merge_axes(extents: Shape, operands: list[tuple[int, ...]], cuts: set[int]) -> Axes:
     """Merge neighbouring axes that every operand walks as one.
 
     `operands` are strides per axis; no merge crosses a cut (an axis that must begin a loop).
@@ -178,5 +335,11 @@ def merge_axes(extents: tuple[int, ...], operands: list[tuple[int, ...]], cuts: 
     )
 
 
-def _mergeable(axis: int, extents: tuple[int, ...], operands: list[tuple[int, ...]]) -> bool:
-    return all(s[axis - 1] == s[axis] * extents[axis] for s in operands)
+def _mergeable(axis: int, extents: Shape, operands: list[tuple[int, ...]]) -> bool:
+    return all(s[axis - 1] == _product_of(s[axis], extents[axis]) for s in operands)
+
+
+def _product_of(stride: Dim, extent: Dim) -> Dim | None:
+    """The stride of the axis in front, if it is one that can be written down."""
+    both = isinstance(stride, Affine) and isinstance(extent, Affine)
+    return None if both else stride * extent

@@ -14,21 +14,38 @@ import numpy as np
 
 from adgraph.ir.types import Dtype, dtype_code
 from adgraph.lower.kernel import KernelSource
-from adgraph.lower.nest import Access, Let, Load, Loop, Nest, Start, Statement, Store
+from adgraph.lower.nest import (
+    Access,
+    Branch,
+    Invoke,
+    Let,
+    Load,
+    Loop,
+    Nest,
+    Range,
+    Remark,
+    Set,
+    Start,
+    Statement,
+    Stop,
+    Store,
+    While,
+    join_terms,
+)
 
 BLOCK = 1024
 _NAME = re.compile(r"\W")
 
 
-def numba_source(nest: Nest) -> KernelSource:
-    """Print a nest as the source of one kernel."""
+def numba_source(nest: Nest, callees: tuple[str, ...] = ()) -> KernelSource:
+    """Print a nest as the source of one kernel; addresses it calls are its last integers."""
     name = _NAME.sub("_", nest.name)
-    parameters = [*(p.name for p in nest.pointers), *nest.sizes]
+    parameters = [*(p.name for p in nest.pointers), *nest.sizes, *callees]
     comment = ", ".join(f"{p.name}: {dtype_code(p.dtype)}" for p in nest.pointers)
     lines = [f"def {name}({', '.join(parameters)}):  # {comment}"]
     lines += [f"    {line}" for statement in nest.body for line in _lines(statement)]
     dtypes = tuple(p.dtype.str[1:] for p in nest.pointers)
-    return KernelSource(name, dtypes, len(nest.sizes), "\n".join(lines) + "\n")
+    return KernelSource(name, dtypes, len(nest.sizes) + len(callees), "\n".join(lines) + "\n")
 
 
 def _lines(statement: Statement) -> Iterator[str]:
@@ -36,13 +53,64 @@ def _lines(statement: Statement) -> Iterator[str]:
         case Load():
             yield f"{statement.name} = {_element(statement.access)}"
         case Store():
-            yield f"{_element(statement.access)} = {statement.name}"
+            sign = "+=" if statement.add else "="
+            yield f"{_element(statement.access)} {sign} {statement.name}"
         case Start():
             yield f"{statement.name} = {literal(statement.value, statement.dtype)}"
         case Let():
             yield f"{statement.name} = {_expression(statement)}"
         case Loop():
             yield from _loop_lines(statement)
+        case Set(name, text):
+            yield f"{name} = {text}"
+        case Stop(condition, status):
+            yield f"if {condition}:"
+            yield f"    return {status}"
+        case Remark(text):
+            yield f"# {text}"
+        case Range() | While() | Branch():
+            yield from _control_lines(statement)
+        case Invoke():
+            yield from _invoke_lines(statement)
+
+
+def _control_lines(statement: Range | While | Branch) -> Iterator[str]:
+    match statement:
+        case Range(index, start, stop, step, body):
+            bounds = [stop] if (start, step) == ("0", "1") else [start, stop]
+            yield f"for {index} in range({', '.join(bounds if step == '1' else [*bounds, step])}):"
+            yield from _block(body)
+        case While(test, condition, body):
+            yield "while True:"
+            for line in (line for part in test for line in _lines(part)):
+                yield f"    {line}"
+            yield f"    if not {condition}:"
+            yield "        break"
+            yield from _block(body)
+        case Branch(condition, then, orelse):
+            yield f"if {condition}:"
+            yield from _block(then)
+            if orelse:
+                yield "else:"
+                yield from _block(orelse)
+
+
+def _block(statements: tuple[Statement, ...]) -> Iterator[str]:
+    lines = [f"    {line}" for statement in statements for line in _lines(statement)]
+    if all(line.lstrip().startswith("#") for line in lines):
+        lines.append("    pass")
+    yield from lines
+
+
+def _invoke_lines(statement: Invoke) -> Iterator[str]:
+    arguments = [_pointer(access) for access in statement.pointers]
+    yield f"status = invoke({', '.join([statement.address, *arguments, *statement.sizes])})"
+    yield "if status != 0:"
+    yield "    return status"
+
+
+def _pointer(access: Access) -> str:
+    return f"behind({access.pointer}, {access.offset})" if access.offset else access.pointer
 
 
 def _loop_lines(loop: Loop) -> Iterator[str]:
@@ -68,10 +136,16 @@ def _plain_loop(loop: Loop, extent: str) -> Iterator[str]:
 
 
 def _element(access: Access) -> str:
-    if not access.terms:
-        return f"{access.pointer}[0]"
-    terms = (i if stride == "1" else f"{i}*{stride}" for i, stride in access.terms)
-    return f"{access.pointer}[{' + '.join(terms)}]"
+    terms = [_step(i, stride) for i, stride in access.terms]
+    if access.offset:
+        terms.insert(0, access.offset)
+    return f"{access.pointer}[{join_terms(terms) or 0}]"
+
+
+def _step(index: str, stride: str) -> str:
+    if stride in ("1", "-1"):
+        return stride[:-1] + index
+    return f"-{index}*{stride[1:]}" if stride[0] == "-" else f"{index}*{stride}"
 
 
 def _expression(let: Let) -> str:

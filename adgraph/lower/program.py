@@ -6,7 +6,6 @@ makes one `Call` per kernel. `Program` is what the runtime keeps. Begin with `lo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +18,18 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType
 from adgraph.lower import blas
+from adgraph.lower.callee import Callee, callee_of, matrix_sizes
 from adgraph.lower.driver import Step, build_program, scratch_words
+from adgraph.lower.enclose import enclose, literal_texts, stored_operands
 from adgraph.lower.fused import Operand, fused_nest, replay
 from adgraph.lower.kernel import KernelSource, compile_kernels
-from adgraph.lower.layout import Layout, box_layout, c_strides, layouts
-from adgraph.lower.materialize import batch_stride, materialize
+from adgraph.lower.layout import Layout, box_layout, layouts
+from adgraph.lower.materialize import materialize
 from adgraph.lower.movement import RESULT, SOURCE, box_nest
+from adgraph.lower.nest import Nest
 from adgraph.lower.numba_source import literal, numba_source
+from adgraph.lower.products import prepare_bodies
+from adgraph.lower.region import write_kernel
 from adgraph.passes.fuse import fuse
 from adgraph.schedule.budget import schedule_and_plan
 from adgraph.schedule.buffers import Plan
@@ -37,12 +41,16 @@ Address = tuple[int, int]  # source, byte offset
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel call of a program: a kernel source or a routine, its pointers and integers."""
+    """One kernel call of a program: a kernel source or a routine, its pointers and integers.
+
+    `callees` are called by the kernel itself, which gets their addresses after its integers.
+    """
 
     node: Node
-    kernel: KernelSource | tuple[str, str]
+    kernel: Callee
     pointers: tuple[Address, ...]
     sizes: tuple[int, ...]
+    callees: tuple[Callee, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Program:
 def lower(graph: Graph, budget: int | None = None) -> Program:
     """Lower a program; `budget` bounds its peak bytes."""
     _refuse_unsupported(graph)
-    settled = materialize(fuse(graph))
+    settled = enclose(materialize(fuse(prepare_bodies(graph))))
     schedule, plan = schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
     writer = _Writer(settled, schedule, plan)
     calls = tuple(writer.calls())
@@ -121,17 +129,24 @@ def _refuse_unsupported(graph: Graph) -> None:
 
 def _link(calls: tuple[Call, ...]) -> list[Step]:
     """Compile what is missing and put addresses into the calls."""
-    sources = [c.kernel for c in calls if isinstance(c.kernel, KernelSource)]
-    addresses = iter(compile_kernels(sources))
+    called = [kernel for call in calls for kernel in (call.kernel, *call.callees)]
+    sources = [kernel for kernel in called if isinstance(kernel, KernelSource)]
+    compiled = iter(compile_kernels(sources))
+    addresses = iter([_address(kernel, compiled) for kernel in called])
     steps = []
     for call in calls:
-        if isinstance(call.kernel, KernelSource):
-            address = next(addresses)
-        else:
-            routine, dtype = call.kernel
-            address = getattr(blas, routine)(dtype)
-        steps.append(Step(address, call.pointers, call.sizes))
+        address = next(addresses)
+        behind = tuple(next(addresses) for _ in call.callees)
+        steps.append(Step(address, call.pointers, (*call.sizes, *behind)))
     return steps
+
+
+def _address(kernel: Callee, compiled: Iterator[int]) -> int:
+    if isinstance(kernel, KernelSource):
+        return next(compiled)
+    routine, dtype = kernel
+    address: int = getattr(blas, routine)(dtype)
+    return address
 
 
 class _Sharing:
@@ -149,15 +164,18 @@ class _Sharing:
             return False
         if isinstance(node.op.code, Pieces):
             return _first_piece_is(node, operand)
-        if "body" not in node.attrs or operand.type != output.type:
+        if node.op.kind is not Kind.REGION or operand.type != output.type:
             return False
+        if "in_place" in node.attrs:
+            pair = node.inputs.index(operand), node.outputs.index(output)
+            return pair in node.attrs["in_place"]
         return _elementwise_in_place(node, operand, output)
 
 
 def _first_piece_is(node: Node, operand: Value) -> bool:
     assert isinstance(node.op.code, Pieces)
     first = node.op.code.boxes(node.types, dict(node.attrs))[0]
-    return first.index == () and first.operand == node.inputs.index(operand)
+    return first.index is None and first.operand == node.inputs.index(operand)
 
 
 def _elementwise_in_place(node: Node, operand: Value, output: Value) -> bool:
@@ -183,6 +201,7 @@ class _Writer:
         self._plan = plan
         self._layouts = layouts(graph)
         self._literals: dict[Value, Any] = {}
+        self._texts = literal_texts(graph)
         self._where: dict[Value, Address] = {}
         self.constants = tuple(self._place_constants())
         first_input = 1 + len(self.constants)
@@ -219,6 +238,7 @@ class _Writer:
     def _address(self, value: Value) -> Address:
         layout = self._layouts[value]
         source, offset = self._where[layout.root]
+        assert isinstance(layout.offset, int)
         return source, offset + layout.offset * value.type.dtype.itemsize
 
     def _node_calls(
@@ -233,8 +253,30 @@ class _Writer:
                 yield self._loops_call(node, operands)
             case Routine():
                 yield self._routine_call(node, operands, scratch)
+            case _ if "in_place" in node.attrs:
+                yield self._kernel_call(node, operands, scratch)
             case _:
                 yield self._fused_call(node, operands)
+
+    def _kernel_call(
+        self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
+    ) -> Call:
+        """Call the one kernel of a loop or branch."""
+        shared = {
+            k
+            for i, k in node.attrs["in_place"]
+            if operands[node.inputs[i]] == self._where[node.outputs[k]]
+        }
+        stored = stored_operands(node, self._layouts, self._texts)
+        written = write_kernel(node, stored, frozenset(shared))
+        assert written.scratch == node.attrs["scratch"]
+        at = {f"a{i}": operands[v] for i, v in enumerate(node.inputs)}
+        at.update((f"b{k}", self._where[v]) for k, v in enumerate(node.outputs))
+        at.update((f"s{i}", (ARENA, offset)) for i, offset in enumerate(scratch))
+        nest = Nest(written.name, written.pointers, written.sizes, written.statements)
+        pointers = tuple(at[p.name] for p in written.pointers)
+        source = numba_source(nest, tuple(written.callees.values()))
+        return Call(node, source, pointers, tuple(nest.sizes.values()), tuple(written.callees))
 
     def _fused_call(self, node: Node, operands: dict[Value, Address]) -> Call:
         body: Graph = node.attrs["body"]
@@ -266,10 +308,10 @@ class _Writer:
             strides: tuple[int, ...] | None = None
             if piece.operand is not None:
                 value = node.inputs[piece.operand]
-                if operands[value] == target and not piece.index:
+                if operands[value] == target and piece.index is None:
                     continue  # computed in place: the whole operand is there already
                 strides = self._aligned(value, box_layout(result.shape, piece.index)[2])
-            nest, offset = box_nest(result, piece.index, strides, piece.literal)
+            nest, offset = box_nest(result, piece.index, strides, piece.literal, add=piece.add)
             if any(n == 0 for n in box_layout(result.shape, piece.index)[2]):
                 continue
             into = (target[0], target[1] + offset * result.dtype.itemsize)
@@ -288,58 +330,26 @@ class _Writer:
         )
 
     def _loops_call(self, node: Node, operands: dict[Value, Address]) -> Call:
-        assert isinstance(node.op.code, Loops)
-        sizes = node.op.code.sizes(node.types, dict(node.attrs))
-        values = (*node.inputs, *node.outputs)
-        cast = node.outputs[0].type.dtype.name.replace("bool", "boolean")
-        text = re.sub(r"\bdtype\(", f"{cast}(", node.op.code.text).replace(
-            "def kernel(", f"def {node.op.name}(", 1
-        )
-        dtypes = tuple(v.type.dtype.str[1:] for v in values)
+        kernel, sizes = callee_of(node)
         pointers = tuple(operands[v] for v in node.inputs) + tuple(
             self._where[v] for v in node.outputs
         )
-        return Call(node, KernelSource(node.op.name, dtypes, len(sizes), text), pointers, sizes)
+        return Call(node, kernel, pointers, tuple(map(int, sizes)))
 
     def _routine_call(
         self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
     ) -> Call:
-        code = node.op.code
-        assert isinstance(code, Routine)
-        sizes = code.sizes(node.types, dict(node.attrs))
-        if code.strided:
-            sizes = self._matrix_sizes(node, sizes)
+        kernel, sizes = callee_of(node)
+        assert isinstance(node.op.code, Routine)
+        if node.op.code.strided:
+            strides = [self._layouts[v].strides for v in node.inputs]
+            sizes = matrix_sizes(node, sizes, strides)
         pointers = (
             *(operands[v] for v in node.inputs),
             *(self._where[v] for v in node.outputs),
             *((ARENA, offset) for offset in scratch),
         )
-        dtype = node.inputs[0].type.dtype.str[1:]
-        return Call(node, (code.name, dtype), pointers, sizes)
-
-    def _matrix_sizes(self, node: Node, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        """Add the stack's size and the strides of operands and result."""
-        shape = node.output.type.shape
-        batch = int(np.prod(shape[:-2], dtype=int))
-        strides: list[int] = []
-        steps: list[int] = []
-        for value in node.inputs:
-            layout = self._layouts[value]
-            strides += _matrix_strides(layout.strides[-2:], value.type.shape[-2:])
-            step = batch_stride(layout, value)
-            assert step is not None
-            steps.append(step)
-        own = c_strides(shape)
-        steps.append(own[-3] if len(own) > 2 else 0)
-        return (batch, *sizes, *strides, max(own[-2], 1), *steps)
-
-
-def _matrix_strides(strides: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, int]:
-    """Row and column stride as BLAS wants them: an axis of extent one gets a valid stride."""
-    (rows, columns), (m, n) = strides, shape
-    if columns == 1 or n == 1:
-        return (rows if m > 1 else max(n, 1)), 1
-    return 1, (columns if n > 1 else max(m, 1))
+        return Call(node, kernel, pointers, tuple(map(int, sizes)))
 
 
 def _source_texts(calls: tuple[Call, ...]) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Gathers and scatters along one axis by an array of integers.
 
 `take` is `x[..., indices, ...]`, `scatter_add` its transpose, `put` the array with those parts
-replaced. Several index arrays are merged into one by `tracing.numpy_api.indexing`, after
-`wrap_index` has checked each. Negative indices count from the end, as in NumPy; an index out of
-bounds is an IndexError when the program runs.
+replaced, `index_add` with something added to them. Several index arrays are merged into one by
+`tracing.numpy_api.indexing`, after `wrap_index` has checked each. Negative indices count from the
+end, as in NumPy; an index out of bounds is an IndexError when the program runs.
 """
 
 from __future__ import annotations
@@ -145,10 +145,6 @@ def _sizes(x: ArrayType, indices: ArrayType, axis: int) -> tuple[int, ...]:
 
 def _take_type(x: ArrayType, indices: ArrayType, *, axis: int) -> ArrayType:
     _check_integer(indices)
-    if indices.size and not x.shape[axis]:
-        raise AxisIndexError(
-            message(f"cannot take elements along the empty axis {axis} of an array {x}")
-        )
     return x.with_shape(_picked(x.shape, indices.shape, axis))
 
 
@@ -179,7 +175,10 @@ take = register(
         jvp=_take_jvp,
         vjp=_take_vjp,
         batch=_take_batch,
-        code=Loops(_TAKE, lambda types, attrs: _sizes(types[0], types[1], attrs["axis"])),
+        accumulate=lambda total, ct, y, x, indices, *, axis: index_add(
+            total, ct, indices, axis=axis
+        ),
+        code=Loops(_TAKE, lambda types, attrs: _sizes(types[0], types[1], attrs["axis"]), "read"),
         masks=True,
     )
 )
@@ -311,9 +310,9 @@ def _put_jvp(tangents: tuple[Any, ...], y: Any, x: Any, v: Any, indices: Any, **
 def _put_vjp(
     ct: Any, y: Any, x: Any, v: Any, indices: Any, *, axis: int, unique: bool
 ) -> tuple[Any, Any, None]:
+    parts = take(ct, indices, axis=axis)  # first: they are then cleared in place
     rest = put(ct, np.zeros_like(v), indices, axis=axis, unique=unique)
-    parts = take(ct, indices, axis=axis)
-    if not unique:
+    if not unique and type_of(indices).ndim:  # a single index does not repeat
         behind = (1,) * (type_of(x).ndim - axis - 1)
         stayed = _stayed(indices, type_of(x).shape[axis])
         shaped = np.reshape(stayed, type_of(indices).shape + behind)
@@ -349,7 +348,83 @@ put: Op = register(
         jvp=_put_jvp,
         vjp=_put_vjp,
         batch=_put_batch,
-        code=Loops(_PUT, lambda types, attrs: _sizes(types[0], types[2], attrs["axis"])),
+        code=Loops(_PUT, lambda types, attrs: _sizes(types[0], types[2], attrs["axis"]), "write"),
         masks=True,
+    )
+)
+
+
+# --- index_add: x with v added at the indices, as often as each occurs ----------------------------
+
+_INDEX_ADD = """
+def kernel(x, v, indices, y, outer, extent, inner, count):
+    for at in range(outer * extent * inner):
+        y[at] = x[at]
+    for i in range(outer):
+        for p in range(count):
+            at = int64(indices[p])
+            if at < 0:
+                at = at + extent
+            if at < 0 or at >= extent:
+                return 3
+            for j in range(inner):
+                y[(i * extent + at) * inner + j] += v[(i * count + p) * inner + j]
+    return 0
+"""
+
+
+def _index_add(x: Any, v: Any, indices: Any, *, axis: int) -> Any:
+    out = np.array(x)
+    np.add.at(out, _at(axis, indices), v)
+    return out
+
+
+def _index_add_type(x: ArrayType, v: ArrayType, indices: ArrayType, *, axis: int) -> ArrayType:
+    if _take_type(x, indices, axis=axis) != v:
+        raise ShapeError(f"index_add: {v} does not fit the index {indices} at axis {axis} of {x}")
+    return x
+
+
+def _index_add_jvp(
+    tangents: tuple[Any, ...], y: Any, x: Any, v: Any, indices: Any, *, axis: int
+) -> Any:
+    dx, dv, _ = tangents
+    if dv is None:
+        return dx
+    if dx is None:
+        return scatter_add(dv, indices, axis=axis, extent=type_of(x).shape[axis])
+    return index_add(dx, dv, indices, axis=axis)
+
+
+def _index_add_vjp(
+    ct: Any, y: Any, x: Any, v: Any, indices: Any, *, axis: int
+) -> tuple[Any, Any, None]:
+    return ct, take(ct, indices, axis=axis), None
+
+
+def _index_add_batch(args: tuple[Any, ...], batched: tuple[bool, ...], *, axis: int) -> Any:
+    batches = next(type_of(a).shape[0] for a, b in zip(args, batched, strict=True) if b)
+    x, v = (_batched(a, b, batches) for a, b in zip(args[:2], batched[:2], strict=True))
+    if not batched[2]:
+        return index_add(x, v, args[2], axis=axis + 1)
+    front, place = _index_axes(args[2], axis)
+    parts = np.moveaxis(v, place, front)
+    rows = _rows(args[2], type_of(x).shape[axis + 1])
+    return _unstacked(index_add(_stacked(x, axis), parts, rows, axis=0), axis, batches)
+
+
+index_add: Op = register(
+    Op(
+        name="index_add",
+        kind=Kind.MOVEMENT,
+        evaluate=_index_add,
+        infer=_index_add_type,
+        jvp=_index_add_jvp,
+        vjp=_index_add_vjp,
+        batch=_index_add_batch,
+        flops=lambda x, v, indices, *, axis: float(v.size),
+        code=Loops(
+            _INDEX_ADD, lambda types, attrs: _sizes(types[0], types[2], attrs["axis"]), "add"
+        ),
     )
 )

@@ -14,8 +14,9 @@ import numpy as np
 
 from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.code import Code, Expression
+from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind, Op, register, type_of
-from adgraph.ir.types import ArrayType
+from adgraph.ir.types import ArrayType, Shape
 
 Partials = Callable[..., tuple[Any, ...]]
 UNSUPPORTED = "egG"  # float16 and the long doubles
@@ -28,10 +29,10 @@ def add_tangents(a: Any, b: Any) -> Any:
     return a if b is None else a + b
 
 
-def broadcast_shape(name: str, types: tuple[ArrayType, ...]) -> tuple[int, ...]:
+def broadcast_shape(name: str, types: tuple[ArrayType, ...]) -> Shape:
     """Return the common shape of elementwise operands, or raise an error that names them."""
     try:
-        return np.broadcast_shapes(*(t.shape for t in types))
+        return common_shape(*(t.shape for t in types))
     except ValueError:
         shapes = " and ".join(str(t.shape) for t in types)
         raise ShapeError(
@@ -41,6 +42,22 @@ def broadcast_shape(name: str, types: tuple[ArrayType, ...]) -> tuple[int, ...]:
                 "insert an axis with x[:, None], or reshape one operand",
             )
         ) from None
+
+
+def common_shape(*shapes: Shape) -> Shape:
+    """Return the shape that shapes broadcast to; affine extents are equal if they are the same."""
+    if all(isinstance(n, int) for shape in shapes for n in shape):
+        return np.broadcast_shapes(*shapes)
+    rank = max(map(len, shapes))
+    aligned = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return tuple(map(_common_extent, zip(*aligned, strict=True)))
+
+
+def _common_extent(extents: tuple[Dim, ...]) -> Dim:
+    long = {n for n in extents if n != 1}
+    if len(long) > 1:
+        raise ValueError(f"extents {' and '.join(map(str, long))} are not the same expression")
+    return long.pop() if long else 1
 
 
 def no_partials(y: Any, *args: Any) -> tuple[None, ...]:
@@ -119,7 +136,9 @@ def elementwise_function(
             jvp=jvp,
             vjp=vjp,
             batch=batch,
-            flops=lambda *types, **attrs: weight * math.prod(_shape(types)),
+            flops=lambda *types, **attrs: (
+                weight * math.prod(common_shape(*(t.shape for t in types)))
+            ),
             code=Expression(text, weight),
             numpy=numpy,
             singular=singular,
@@ -129,10 +148,6 @@ def elementwise_function(
         )
     )
     return op
-
-
-def _shape(types: tuple[ArrayType, ...]) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(t.shape for t in types))
 
 
 def _result_dtype(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> Any:
@@ -184,10 +199,12 @@ def linear(
     code: Code | None = None,
     flops: Callable[..., float] | None = None,
     masks: bool = False,
+    accumulate: Callable[..., Any] | None = None,
 ) -> Op:
     """Register an op that is linear in its first operand; the others (indices) are not varied.
 
-    `transpose(ct, x_type, *others, **attrs)` applies the transpose; `batch(n, **attrs)` gives the
+    `transpose(ct, x_type, *others, **attrs)` applies the transpose, `accumulate(total, ct, *others,
+    **attrs)` adds it to a cotangent so far; `batch(n, **attrs)` gives the
     attributes for an operand with a batch axis of n in front.
     """
 
@@ -200,6 +217,10 @@ def linear(
     def batched(args: tuple[Any, ...], flags: tuple[bool, ...], **attrs: Any) -> Any:
         return op(args[0], *args[1:], **batch(type_of(args[0]).shape[0], **attrs))
 
+    def added(total: Any, ct: Any, y: Any, x: Any, *others: Any, **attrs: Any) -> Any:
+        assert accumulate is not None
+        return accumulate(total, ct, *others, **attrs)
+
     op = register(
         Op(
             name=name,
@@ -208,6 +229,7 @@ def linear(
             infer=infer,
             jvp=jvp,
             vjp=vjp,
+            accumulate=added if accumulate is not None else None,
             batch=batched,
             flops=flops or _no_flops,
             code=code,

@@ -42,7 +42,7 @@ def _matmul_type(a: ArrayType, b: ArrayType) -> ArrayType:
 
 
 def _matmul_flops(a: ArrayType, b: ArrayType) -> float:
-    return 2.0 * _matmul_type(a, b).size * a.shape[-1]
+    return float(2 * _matmul_type(a, b).size * a.shape[-1])
 
 
 def _matmul_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:

@@ -404,6 +404,71 @@ argmax = _arg_extremum("argmax", np.argmax, ">")
 argmin = _arg_extremum("argmin", np.argmin, "<")
 
 
+# --- argsort: stable, nan last, as in NumPy -------------------------------------------------------
+# Heapsort of positions by (value, position); Williams, CACM 1964. It needs no memory of its own.
+
+_LESS = """{0} < {1} or ({1} != {1} and {0} == {0}) or (
+                not {1} < {0} and not ({0} != {0} and {1} == {1}) and {2} < {3})"""
+
+_ARGSORT = f"""
+def kernel(x, position, outer, n, inner):
+    for i in range(outer):
+        for j in range(inner):
+            base = i * n * inner + j
+            for k in range(n):
+                position[base + k * inner] = k
+            start = n // 2
+            end = n
+            while end > 1:
+                if start > 0:
+                    start -= 1
+                else:
+                    end -= 1
+                    last = position[base + end * inner]
+                    position[base + end * inner] = position[base]
+                    position[base] = last
+                root = start
+                child = 2 * root + 1
+                while child < end:
+                    p = position[base + child * inner]
+                    if child + 1 < end:
+                        q = position[base + (child + 1) * inner]
+                        a = x[base + p * inner]
+                        b = x[base + q * inner]
+                        if {_LESS.format("a", "b", "p", "q")}:
+                            child += 1
+                            p = q
+                    r = position[base + root * inner]
+                    a = x[base + r * inner]
+                    b = x[base + p * inner]
+                    if {_LESS.format("a", "b", "r", "p")}:
+                        position[base + root * inner] = p
+                        position[base + child * inner] = r
+                        root = child
+                        child = 2 * root + 1
+                    else:
+                        child = end
+"""
+
+
+def _argsort_type(x: ArrayType, *, axis: int) -> ArrayType:
+    return x.with_dtype(np.int64)
+
+
+argsort: Op = register(
+    Op(
+        name="argsort",
+        kind=Kind.MOVEMENT,
+        evaluate=lambda x, *, axis: np.argsort(x, axis=axis, kind="stable"),
+        infer=_argsort_type,
+        batch=lambda args, batched, *, axis: argsort(args[0], axis=axis + 1),
+        flops=lambda x, *, axis: x.size * math.log2(max(x.shape[axis], 2)),
+        code=Loops(_ARGSORT, lambda types, attrs: split_at(types[0], attrs["axis"])),
+        differentiable=False,
+    )
+)
+
+
 # --- root: sqrt with derivative 0 at 0 ------------------------------------------------------------
 # The standard deviation of equal numbers and the norm of a zero vector have a kink there; 0 is the
 # one subgradient that does not depend on a direction.
@@ -417,4 +482,49 @@ def _root_partials(y: Any, x: Any) -> tuple[Any]:
 
 root = elementwise_function(
     "root", np.sqrt, lambda dtype: dtype, _root_partials, "sqrt({0})", weight=4
+)
+
+
+# --- nonempty: the result of a fold that needs an element, checked to have had one ----------------
+
+_NONEMPTY = """
+def kernel(x, flags, y, size, count):
+    for p in range(count):
+        if not flags[p]:
+            return 5
+    for i in range(size):
+        y[i] = x[i]
+    return 0
+"""
+
+
+def nothing_selected(name: str) -> str:
+    """Word the error of a fold that has no element and no neutral one."""
+    return f"{name} of an empty selection: the mask selects no element"
+
+
+def _nonempty(x: Any, flags: Any, *, name: str) -> Any:
+    if not np.all(flags):
+        raise ShapeError(message(nothing_selected(name)))
+    return np.array(x)
+
+
+def _nonempty_batch(args: tuple[Any, Any], batched: tuple[bool, bool], *, name: str) -> Any:
+    x, flags = args
+    if not batched[0]:
+        x = np.broadcast_to(x, (type_of(flags).shape[0], *type_of(x).shape))
+    return nonempty(x, flags, name=name)
+
+
+nonempty: Op = register(
+    Op(
+        name="nonempty",
+        kind=Kind.MOVEMENT,
+        evaluate=_nonempty,
+        infer=lambda x, flags, *, name: x,
+        jvp=lambda tangents, y, x, flags, *, name: tangents[0],
+        vjp=lambda ct, y, x, flags, *, name: (ct, None),
+        batch=_nonempty_batch,
+        code=Loops(_NONEMPTY, lambda types, attrs: (types[0].size, types[1].size)),
+    )
 )

@@ -1,7 +1,8 @@
 """Boxes: the part of an array that a normalised index selects.
 
 Here is what the rules about slices and writes ask of indices: whether one is everything, lies
-inside another, is disjoint from it, or is an interval of a line through the array.
+inside another, is disjoint from it, or is an interval of a line through the array. In the body of a
+loop indices are affine; an answer then holds for all values of the loop indices.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from adgraph.ir.dims import Affine, Dim, nonnegative
 from adgraph.ir.types import Index, Shape, Slice
 
 Interval = tuple[int, int]  # the first position, and the one after the last
@@ -33,14 +35,15 @@ def whole(index: Index, shape: Shape) -> bool:
     return all(map(_whole_axis, index, shape))
 
 
-def _whole_axis(entry: int | Slice, extent: int) -> bool:
-    if isinstance(entry, int):
+def _whole_axis(entry: Dim | Slice, extent: Dim) -> bool:
+    if not isinstance(entry, Slice):
         return extent == 1
-    return entry.size == extent and (extent < 2 or (entry.start, entry.step) == (0, 1))
+    in_order = (entry.start, entry.step) == (0, 1)
+    return entry.size == extent and (in_order or nonnegative(1 - extent))
 
 
 def disjoint(a: Index, b: Index) -> bool:
-    """Tell whether two boxes of one array have no element in common.
+    """Tell whether two boxes of one array are known to have no element in common.
 
     >>> disjoint((Slice(0, 3, 2),), (Slice(1, 2, 2),))
     True
@@ -48,22 +51,31 @@ def disjoint(a: Index, b: Index) -> bool:
     return any(map(_disjoint_axis, a, b))
 
 
-def _disjoint_axis(a: int | Slice, b: int | Slice) -> bool:
-    first, second = _range(a), _range(b)
-    if not first or not second:
+def _disjoint_axis(a: Dim | Slice, b: Dim | Slice) -> bool:
+    (low, high, step), (other_low, other_high, other_step) = _span(a), _span(b)
+    if any(nonnegative(d) for d in (low - high - 1, other_low - other_high - 1)):
         return True
-    if max(first) < min(second) or max(second) < min(first):
+    if nonnegative(other_low - high - 1) or nonnegative(low - other_high - 1):
         return True
-    if len(first) == 1 or len(second) == 1:
-        return first[0] not in second if len(first) == 1 else second[0] not in first
-    step = math.gcd(first.step, second.step)
-    return (first.start - second.start) % step != 0
+    return _never_multiple(low - other_low, math.gcd(step, other_step))
 
 
-def _range(entry: int | Slice) -> range:
-    if isinstance(entry, int):
-        return range(entry, entry + 1)
-    return range(entry.start, entry.start + entry.size * entry.step, entry.step)
+def _span(entry: Dim | Slice) -> tuple[Dim, Dim, int]:
+    """Return the least and the greatest position, and their distance; 0 if there is only one."""
+    if not isinstance(entry, Slice):
+        return entry, entry, 0
+    last = entry.start + (entry.size - 1) * entry.step
+    step = 0 if entry.size == 1 else abs(entry.step)
+    return (entry.start, last, step) if entry.step > 0 else (last, entry.start, step)
+
+
+def _never_multiple(dim: Dim, step: int) -> bool:
+    """Tell whether a dim is not a multiple of a step, whatever the loop indices are."""
+    if step == 0:
+        return False
+    if isinstance(dim, Affine):
+        return all(k % step == 0 for _, k in dim.terms) and dim.constant % step != 0
+    return dim % step != 0
 
 
 def relative(outer: Index, inner: Index) -> Index | None:
@@ -72,9 +84,9 @@ def relative(outer: Index, inner: Index) -> Index | None:
     >>> relative((Slice(2, 4, 1),), (3,))
     (1,)
     """
-    found: list[int | Slice] = []
+    found: list[Dim | Slice] = []
     for o, i in zip(outer, inner, strict=True):
-        if isinstance(o, int):
+        if not isinstance(o, Slice):
             if o != i:
                 return None
             continue
@@ -85,17 +97,29 @@ def relative(outer: Index, inner: Index) -> Index | None:
     return tuple(found)
 
 
-def _relative_axis(outer: Slice, inner: int | Slice) -> int | Slice | None:
-    span, wanted = _range(outer), _range(inner)
-    if any(end not in span for end in (*wanted[:1], *wanted[-1:])):
+def _relative_axis(outer: Slice, inner: Dim | Slice) -> Dim | Slice | None:
+    if not isinstance(inner, Slice):
+        at = _quotient(inner - outer.start, outer.step)
+        return None if at is None or not _within(at, at, outer.size) else at
+    if inner.size == 0:
+        return Slice(0, 0, 1)
+    start = _quotient(inner.start - outer.start, outer.step)
+    step = 1 if inner.size == 1 else _quotient(inner.step, outer.step)
+    if start is None or not isinstance(step, int):
         return None
-    if isinstance(inner, int):
-        return (inner - outer.start) // outer.step
-    if inner.size < 2:
-        return Slice((inner.start - outer.start) // outer.step if inner.size else 0, inner.size, 1)
-    if inner.step % outer.step:
-        return None
-    return Slice((inner.start - outer.start) // outer.step, inner.size, inner.step // outer.step)
+    last = start + (inner.size - 1) * step
+    ends = (start, last) if step > 0 else (last, start)
+    return Slice(start, inner.size, step) if _within(*ends, outer.size) else None
+
+
+def _within(low: Dim, high: Dim, size: Dim) -> bool:
+    return nonnegative(low) and nonnegative(size - 1 - high)
+
+
+def _quotient(dim: Dim, step: int) -> Dim | None:
+    """Divide if that leaves no rest."""
+    factors = (dim.constant, *(k for _, k in dim.terms)) if isinstance(dim, Affine) else (dim,)
+    return None if any(k % step for k in factors) else dim // step
 
 
 # --- lines ---------------------------------------------------------------------------------------
@@ -110,14 +134,23 @@ def interval(index: Index, shape: Shape, line: int) -> Interval | None:
     (4, 6)
     """
     if line == FLAT:
-        return _flat_interval(index, shape)
+        return None if ragged(index, shape) else _flat_interval(index, shape)
     others = (_whole_axis(index[a], shape[a]) for a in range(len(shape)) if a != line)
     return _axis_interval(index[line]) if all(others) else None
 
 
-def _axis_interval(entry: int | Slice) -> Interval | None:
-    span = _range(entry)
-    return (span.start, span.start + len(span)) if span.step == 1 or len(span) < 2 else None
+def ragged(index: Index, shape: Shape) -> bool:
+    """Tell whether an index or a shape changes with a loop index."""
+    parts = (d for i in index for d in ((i.start, i.size) if isinstance(i, Slice) else (i,)))
+    return any(isinstance(d, Affine) for d in (*parts, *shape))
+
+
+def _axis_interval(entry: Dim | Slice) -> Interval | None:
+    box = entry if isinstance(entry, Slice) else Slice(entry, 1, 1)
+    start, size, step = box.start, box.size, box.step
+    if not isinstance(start, int) or not isinstance(size, int):
+        return None
+    return (start, start + size) if step == 1 or size < 2 else None
 
 
 def _flat_interval(index: Index, shape: Shape) -> Interval | None:

@@ -7,7 +7,6 @@ has no node more. Programs inside nodes are cleaned in the same way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +15,11 @@ import numpy as np
 from adgraph.ir.evaluate import evaluate_node
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
+from adgraph.ir.prune import prune
+from adgraph.ir.substitute import symbols_of
 from adgraph.ir.types import Constant, type_of_array
 from adgraph.ops.constant import constant
-from adgraph.passes.rewrite import Hits, live, note, with_regions
+from adgraph.passes.rewrite import Hits, count_nodes, note, with_regions
 
 Array = np.ndarray[Any, Any]
 
@@ -26,18 +27,13 @@ FOLDED_ELEMENTS = 1024
 
 
 def dce(graph: Graph, hits: Hits | None = None) -> Graph:
-    """Remove the nodes that no output needs."""
+    """Remove what no output needs: see `adgraph.ir.prune`."""
     hits = Counter() if hits is None else hits
-    result = live(_in_regions(graph, lambda region: dce(region, hits)))
-    removed = len(graph.nodes) - len(result.nodes)
+    result = prune(graph)
+    removed = count_nodes(graph) - count_nodes(result)
     if removed:
         hits["dead"] += removed
     return result
-
-
-def _in_regions(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
-    nodes = tuple(with_regions(node, change) for node in graph.nodes)
-    return graph if nodes == graph.nodes else replace(graph, nodes=nodes)
 
 
 def cse(graph: Graph, hits: Hits | None = None) -> Graph:
@@ -76,6 +72,8 @@ def _key(node: Node) -> Any:
 def fold(graph: Graph, hits: Hits | None = None) -> Graph:
     """Compute the nodes all of whose operands are constants, where the program does not grow.
 
+    An index of no loop is a constant, too: that of a loop of one trip that was written out.
+
     A result of more than 1024 elements is folded only if it is no larger than the operands; a view
     is folded only if it has no element more than its operand.
     """
@@ -97,13 +95,15 @@ def fold(graph: Graph, hits: Hits | None = None) -> Graph:
 
 
 def _foldable(node: Node, known: dict[Value, Array]) -> bool:
-    if node.op.kind is Kind.REGION or not node.inputs:
+    if node.op.kind is Kind.REGION or symbols_of(node):
+        return False
+    if not node.inputs and node.op.kind is not Kind.INDEX:
         return False
     if not all(v in known for v in node.inputs):
         return False
-    elements = sum(v.type.size for v in node.outputs)
+    elements: int = sum(v.type.size for v in node.outputs)
     if node.op.kind is Kind.VIEW:
-        return elements <= min(FOLDED_ELEMENTS, node.inputs[0].type.size)
+        return elements <= FOLDED_ELEMENTS and elements <= known[node.inputs[0]].size
     size = sum(v.type.nbytes for v in node.outputs)
     return elements <= FOLDED_ELEMENTS or size <= sum(v.type.nbytes for v in node.inputs)
 

@@ -42,13 +42,20 @@ def _scope(origin: Origin) -> tuple[str, int] | None:
     return None if origin.scope is None else (origin.scope, origin.order)
 
 
-def fuse(graph: Graph) -> Graph:
-    """Return the program with every elementwise op and reduction inside a `fused` node."""
+def fuse(graph: Graph, *, inside: bool = False) -> Graph:
+    """Return the program with every elementwise op and reduction inside a `fused` node.
+
+    In the programs of loops and branches (`inside`) scalars are variables of the code around the
+    nests: their ops, and the reading of single elements, stay nodes of their own.
+    """
     units: list[_Group | Node] = []
     unit_of: dict[Value, int] = {}
     views: dict[Value, Node] = {}
-    for node in graph.nodes:
-        if node.op.kind in (Kind.VIEW, Kind.CONSTANT):
+    for node in map(_with_fused_programs, graph.nodes):
+        if inside and _is_scalar(node):
+            unit_of.update(dict.fromkeys(node.outputs, len(units)))
+            units.append(node)
+        elif node.op.kind in (Kind.VIEW, Kind.CONSTANT, Kind.INDEX):
             _attach_view(node, units, unit_of, views)
         elif node.op.kind in (Kind.ELEMENTWISE, Kind.REDUCTION):
             at = _join(node, units, unit_of)
@@ -56,9 +63,26 @@ def fuse(graph: Graph) -> Graph:
         else:
             unit_of.update(dict.fromkeys(node.outputs, len(units)))
             units.append(node)
-    _repeat_cheap_nodes(graph, units)
+    if inside:
+        _join_sole_readers(graph, units, views)
+    else:
+        _repeat_cheap_nodes(graph, units)
     _drop_dead_nodes(graph, units, views)
     return _assemble(graph, units, views)
+
+
+def _with_fused_programs(node: Node) -> Node:
+    programs = {k: fuse(a, inside=True) for k, a in node.attrs.items() if isinstance(a, Graph)}
+    if not programs:
+        return node
+    return Node(node.op, node.inputs, node.outputs, {**node.attrs, **programs}, node.origin)
+
+
+def _is_scalar(node: Node) -> bool:
+    """Whether a node computes one element from others, or reads one of an array."""
+    if node.op.kind is Kind.VIEW:
+        return not node.output.type.shape and bool(node.inputs[0].type.shape)
+    return node.op.kind is Kind.ELEMENTWISE and not node.output.type.shape
 
 
 def _repeat_cheap_nodes(graph: Graph, units: list[_Group | Node]) -> None:
@@ -77,6 +101,46 @@ def _repeat_cheap_nodes(graph: Graph, units: list[_Group | Node]) -> None:
             if space is not group.space:
                 group.space = space
                 _note_reader(readers, group)
+
+
+def _join_sole_readers(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> None:
+    """Move a group into the one that alone reads it: scalars known in between held it back."""
+    root: dict[Value, Value] = {}
+    for view in views.values():
+        root[view.output] = root.get(view.inputs[0], view.inputs[0]) if view.inputs else view.output
+    returned = {root.get(v, v) for v in graph.outputs}
+    read = [{root.get(v, v) for v in _operands(unit)} for unit in units]
+    for first in reversed(range(len(units))):
+        group = units[first]
+        if not isinstance(group, _Group) or returned & group.space.places.keys():
+            continue
+        readers = [at for at, values in enumerate(read) if values & group.space.places.keys()]
+        other = units[readers[0]] if len(readers) == 1 else None
+        if not isinstance(other, _Group) or _scope(other.origin) != _scope(group.origin):
+            continue
+        between = zip(units[first + 1 : readers[0]], read[first + 1 : readers[0]], strict=True)
+        if any(_may_write(unit) and values & read[first] for unit, values in between):
+            continue  # what the group reads would be written over
+        joined = Space()
+        nodes = [*group.space.nodes, *other.space.nodes]
+        if len(nodes) <= MOST_NODES and all(map(joined.admit, nodes)):
+            apart = all(root.get(v, v) not in joined for v in joined.operands)
+            if apart and set(joined.reread()) <= set(other.space.reread()):
+                other.space = joined
+                group.space = Space()
+                read[readers[0]] |= read[first]
+                read[first] = set()
+
+
+def _may_write(unit: _Group | Node) -> bool:
+    return isinstance(unit, Node) and not _is_scalar(unit)
+
+
+def _operands(unit: _Group | Node) -> Iterable[Value]:
+    """What a unit reads that is computed elsewhere."""
+    if isinstance(unit, Node):
+        return unit.inputs
+    return [v for node in unit.space.nodes for v in node.inputs if v not in unit.space]
 
 
 def _by_size(values: Iterable[Value]) -> dict[int, dict[Value, None]]:

@@ -1,48 +1,62 @@
 """Rules about arrays assembled from parts: the table `MOVEMENT`.
 
-`update` writes a box, `place` puts a box into zeros, `concatenate` joins parts. Many writes into
-one array, and many gradients of slices of one array, become one concatenation: n parts then cost
-n copies of a part, and not n copies of the array.
+`update` writes a box, `add_at` adds to it, `place` puts a box into zeros, `concatenate` joins
+parts. These rules look at one of them and what it reads; `assembly` has those about chains.
 """
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from adgraph.ir.types import Index, Shape, Slice
-from adgraph.ops.shape import concatenate, getitem, place, update
-from adgraph.passes.boxes import (
-    FLAT,
-    Interval,
-    best_line,
-    disjoint,
-    interval,
-    length,
-    relative,
-    whole,
-)
-from adgraph.passes.rewrite import Rule, Site, literal, same
-from adgraph.tracing.tracer import as_tracer
+from adgraph.ir.dims import nonnegative
+from adgraph.ir.types import Index, Slice
+from adgraph.ops.shape import add_at, concatenate, getitem, place, update
+from adgraph.passes.boxes import disjoint, extents, relative, whole
+from adgraph.passes.rewrite import Rule, Site, equals, literal, same
 from adgraph.tracing.views import compose_index
 
 # --- slices of assembled arrays ------------------------------------------------------------------
 
 
 def _slice_of_update(site: Site) -> Any:
+    """A slice of an array that was written to.
+
+    What leaves a program inside a node is written anyway: all but single elements are read there.
+    """
     inner = site.made(site.args[0], update)
     if inner is None:
         return None
     wanted, written = site.attrs["index"], inner.attrs["index"]
     if disjoint(wanted, written):
         return getitem(inner.args[0], index=wanted)
+    if site.inside and any(op is None for op, _ in inner.readers) and not _single(wanted):
+        return None
     part = relative(written, wanted)
     return None if part is None else getitem(inner.args[1], index=part)
+
+
+def _single(index: Index) -> bool:
+    """Tell whether an index selects one element."""
+    return all(n == 1 for n in extents(index))
+
+
+def _slice_of_sum(site: Site) -> Any:
+    """A slice of an array that was added to.
+
+    A single element is added up on its own. A larger part is read where it has been added: that is
+    a view, and no array of its own.
+    """
+    inner = site.made(site.args[0], add_at)
+    if inner is None:
+        return None
+    wanted, written = site.attrs["index"], inner.attrs["index"]
+    before = getitem(inner.args[0], index=wanted)
+    if disjoint(wanted, written):
+        return before
+    part = relative(written, wanted) if _single(wanted) else None
+    return None if part is None else before + getitem(inner.args[1], index=part)
 
 
 def _slice_of_place(site: Site) -> Any:
@@ -80,9 +94,13 @@ def _update_everything(site: Site) -> Any:
 
 
 def _update_again(site: Site) -> Any:
-    """A write that the next one covers."""
-    inner = site.made(site.args[0], update)
-    if inner is None or relative(site.attrs["index"], inner.attrs["index"]) is None:
+    """A write, or an addition, that the next write covers before anything reads it."""
+    inner = site.made(site.args[0], update, add_at)
+    if (
+        inner is None
+        or len(inner.readers) > 1
+        or relative(site.attrs["index"], inner.attrs["index"]) is None
+    ):
         return None
     return update(inner.args[0], site.args[1], index=site.attrs["index"])
 
@@ -103,6 +121,52 @@ def _update_of_zeros(site: Site) -> Any:
     return place(v, index=site.attrs["index"], shape=x.shape)
 
 
+# --- single additions ----------------------------------------------------------------------------
+
+
+def _add_of_zeros(site: Site) -> Any:
+    return site.args[0] if equals(site.args[1], 0) else None
+
+
+def _add_to_zeros(site: Site) -> Any:
+    x, v = site.args
+    return place(v, index=site.attrs["index"], shape=x.shape) if equals(x, 0) else None
+
+
+def _add_everything(site: Site) -> Any:
+    x, v = site.args
+    return x + np.reshape(v, x.shape) if whole(site.attrs["index"], x.shape) else None
+
+
+def _add_to_written(site: Site) -> Any:
+    """A box that was written, placed or added to before: its parts are added first.
+
+    Additions in between, and writes to other boxes, come after it as well.
+    """
+    x, v = site.args
+    index = site.attrs["index"]
+    between: list[Site] = []
+    inner = site.made(x, update, add_at, place)
+    while inner is not None and inner.attrs["index"] != index:
+        passes = inner.op is add_at or disjoint(inner.attrs["index"], index)
+        if inner.op is place or len(inner.readers) > 1 or not passes or len(between) == FAR:
+            return None
+        between.append(inner)
+        inner = site.made(inner.args[0], update, add_at, place)
+    if inner is None or (len(inner.readers) > 1 and not equals(inner.args[-1], 0)):
+        return None
+    result = inner.op(*inner.args[:-1], inner.args[-1] + v, **inner.attrs)
+    for later in reversed(between):
+        result = later.op(result, later.args[1], **later.attrs)
+    return result
+
+
+FAR = 16  # writes that an addition looks across
+
+
+# --- placed boxes ---------------------------------------------------------------------------------
+
+
 def _place_everything(site: Site) -> Any:
     shape = site.type.shape
     return np.reshape(site.args[0], shape) if whole(site.attrs["index"], shape) else None
@@ -119,185 +183,6 @@ def _place_twice(site: Site) -> Any:
 def _place_of_zeros(site: Site) -> Any:
     number = literal(site.args[0])
     return site.filled(0) if number is not None and number == 0 else None
-
-
-# --- many writes ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Write:
-    """A value and the box that holds it."""
-
-    value: Any
-    index: Index
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line through an array of a shape: along an axis, or through all elements."""
-
-    shape: Shape
-    axis: int
-
-    def box(self, size: int) -> Shape:
-        """Return the shape of an interval of `size` positions."""
-        if self.axis == FLAT:
-            return (size,)
-        return (*self.shape[: self.axis], size, *self.shape[self.axis + 1 :])
-
-    def part(self, value: Any, at: Interval, wanted: Interval) -> Any:
-        """Return the `wanted` interval of the value that lies `at` an interval."""
-        laid = np.reshape(value, self.box(at[1] - at[0]))
-        if at == wanted:
-            return laid
-        index = [Slice(0, n, 1) for n in laid.shape]
-        along = max(self.axis, 0)
-        index[along] = Slice(wanted[0] - at[0], wanted[1] - wanted[0], 1)
-        return getitem(laid, index=tuple(index))
-
-    def joined(self, parts: Sequence[Any]) -> Any:
-        """Concatenate parts that fill the line."""
-        whole_line = parts[0] if len(parts) == 1 else concatenate(*parts, axis=max(self.axis, 0))
-        return np.reshape(whole_line, self.shape)
-
-
-def _paint(spans: Sequence[Interval], size: int) -> list[tuple[int, Interval]]:
-    """Return the visible runs of spans painted one over the other, with -1 for bare ground.
-
-    >>> _paint([(0, 4), (2, 3)], 5)
-    [(0, (0, 2)), (1, (2, 3)), (0, (3, 4)), (-1, (4, 5))]
-    """
-    cuts = sorted({0, size, *(end for span in spans for end in span)})
-    cell = {cut: i for i, cut in enumerate(cuts)}
-    owner = np.full(len(cuts) - 1, -1)
-    for i, (start, stop) in enumerate(spans):
-        owner[cell[start] : cell[stop]] = i
-    runs: list[tuple[int, Interval]] = []
-    for i, who in enumerate(owner.tolist()):
-        start, stop = cuts[i], cuts[i + 1]
-        if runs and runs[-1][0] == who:
-            start = runs.pop()[1][0]
-        runs.append((who, (start, stop)))
-    return runs
-
-
-def _is_inner_write(site: Site) -> bool:
-    """Tell whether another write is the only reader of this one."""
-    return site.readers == ((update, 0),)
-
-
-def _updates(site: Site) -> Any:
-    """Writes that together cover an array, or follow on a fresh one, are a concatenation."""
-    if _is_inner_write(site):
-        return None
-    writes, base = _chain(site)
-    fill = literal(base)
-    if len(writes) < 2:
-        return None
-    line = _Line(site.type.shape, best_line([w.index for w in writes], site.type.shape))
-    if any(interval(w.index, line.shape, line.axis) is None for w in writes):
-        return None
-    return _concatenated(site, line, writes, fill)
-
-
-def _chain(site: Site) -> tuple[list[_Write], Any]:
-    """Return the writes that lead to a site, the first one first, and what they write into."""
-    writes = [_Write(site.args[1], site.attrs["index"])]
-    base = site.args[0]
-    while (inner := site.made(base, update)) is not None and _is_inner_write(inner):
-        writes.append(_Write(inner.args[1], inner.attrs["index"]))
-        base = inner.args[0]
-    if (placed := site.made(base, place)) is not None:
-        writes.append(_Write(placed.args[0], placed.attrs["index"]))
-        base = site.number(0)
-    return writes[::-1], base
-
-
-def _concatenated(site: Site, line: _Line, writes: Sequence[_Write], fill: Any) -> Any:
-    """Join the visible parts of writes into ground of one number, if there is any to be seen."""
-    spans = [_span(w, line) for w in writes]
-    runs = _paint(spans, length(line.shape, line.axis))
-    if fill is None and any(who < 0 for who, _ in runs):
-        return None
-    parts = []
-    for who, (start, stop) in runs:
-        if who < 0:
-            ground = as_tracer(np.asarray(fill, site.type.dtype))
-            parts.append(np.broadcast_to(ground, line.box(stop - start)))
-        else:
-            parts.append(line.part(writes[who].value, spans[who], (start, stop)))
-    return line.joined(parts) if parts else None
-
-
-def _span(write: _Write, line: _Line) -> Interval:
-    span = interval(write.index, line.shape, line.axis)
-    assert span is not None
-    return span
-
-
-# --- sums of placed parts ------------------------------------------------------------------------
-
-
-def _sum_of_places(site: Site) -> Any:
-    """Added boxes in zeros are joined: equal boxes are added, disjoint ones concatenated."""
-    if len(site.readers) == 1 and site.readers[0][0] is site.op:
-        return None
-    placed, others = _terms(site)
-    merged = _merged(placed)
-    groups, rest = _groups(merged, site.type.shape)
-    if len(groups) + len(rest) >= len(placed):
-        return None
-    terms = [*others, *(place(w.value, index=w.index, shape=site.type.shape) for w in rest)]
-    terms.extend(_concatenated(site, line, writes, 0) for line, writes in groups)
-    return functools.reduce(operator.add, terms)
-
-
-def _terms(site: Site) -> tuple[list[_Write], list[Any]]:
-    """Return the placed terms of nested sums, and the other terms, in order."""
-    placed: list[_Write] = []
-    others: list[Any] = []
-    pending = list(site.args[::-1])
-    while pending:
-        x = pending.pop()
-        inner = site.made(x, site.op, place) if x.shape == site.type.shape else None
-        if inner is None or (inner.op is site.op and len(inner.readers) > 1):
-            others.append(x)
-        elif inner.op is site.op:
-            pending.extend(inner.args[::-1])
-        else:
-            placed.append(_Write(inner.args[0], inner.attrs["index"]))
-    return placed, others
-
-
-def _merged(writes: Sequence[_Write]) -> list[_Write]:
-    """Add the values that share a box."""
-    found: dict[Index, Any] = {}
-    for w in writes:
-        found[w.index] = found[w.index] + w.value if w.index in found else w.value
-    return [_Write(value, index) for index, value in found.items()]
-
-
-def _groups(
-    writes: Sequence[_Write], shape: Shape
-) -> tuple[list[tuple[_Line, list[_Write]]], list[_Write]]:
-    """Part writes into groups of disjoint intervals of a line, as few as can be, and others."""
-    if not writes:
-        return [], []
-    axis = best_line([w.index for w in writes], shape)
-    line = _Line(shape, axis)
-    fitting = [w for w in writes if interval(w.index, shape, axis) is not None]
-    groups: list[list[_Write]] = []
-    for w in sorted(fitting, key=lambda w: _span(w, line)):
-        start = _span(w, line)[0]
-        free = (g for g in groups if _span(g[-1], line)[1] <= start)
-        group = next(free, None)
-        if group is None:
-            groups.append([w])
-        else:
-            group.append(w)
-    alone = [g[0] for g in groups if len(g) == 1]
-    others = [w for w in writes if w not in fitting]
-    return [(line, g) for g in groups if len(g) > 1], alone + others
 
 
 # --- concatenations ------------------------------------------------------------------------------
@@ -357,7 +242,7 @@ def _union(site: Site, a: Any, b: Any, axis: int) -> Any:
     low, high = before[along], after[along]
     if not isinstance(high, Slice) or low.step != 1 or high.step != 1:
         return None
-    if low.start + low.size != high.start:
+    if low.start + low.size != high.start or not all(nonnegative(s.size) for s in (low, high)):
         return None
     index = (*before[:along], Slice(low.start, low.size + high.size, 1), *before[along + 1 :])
     return getitem(first.args[0], index=index)
@@ -365,12 +250,17 @@ def _union(site: Site, a: Any, b: Any, axis: int) -> Any:
 
 MOVEMENT = (
     Rule("slice of update", (getitem,), _slice_of_update),
+    Rule("slice of sum", (getitem,), _slice_of_sum),
     Rule("slice of place", (getitem,), _slice_of_place),
     Rule("slice of concatenate", (getitem,), _slice_of_concatenate),
     Rule("update everything", (update,), _update_everything),
     Rule("update again", (update,), _update_again),
     Rule("update by itself", (update,), _update_by_itself),
     Rule("update of zeros", (update,), _update_of_zeros),
+    Rule("add zeros to box", (add_at,), _add_of_zeros, accepted="zero signs"),
+    Rule("add box to zeros", (add_at,), _add_to_zeros, accepted="zero signs"),
+    Rule("add to everything", (add_at,), _add_everything),
+    Rule("add to written box", (add_at,), _add_to_written, accepted="rounding, zero signs"),
     Rule("place everything", (place,), _place_everything),
     Rule("place twice", (place,), _place_twice),
     Rule("place of zeros", (place,), _place_of_zeros, accepted="zero signs"),
@@ -379,10 +269,4 @@ MOVEMENT = (
     Rule("concatenate literals", (concatenate,), _concatenate_literals),
     Rule("concatenate concatenated", (concatenate,), _concatenate_concatenated),
     Rule("concatenate slices", (concatenate,), _concatenate_slices),
-)
-
-# These look at chains of nodes, and so come when the rules for single nodes have nothing to do.
-ASSEMBLY = (
-    Rule("updates", (update,), _updates),
-    Rule("sum of places", (np.add,), _sum_of_places, accepted="rounding, zero signs"),
 )

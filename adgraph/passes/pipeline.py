@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adgraph.ir.graph import Graph
-from adgraph.ir.op import Kind
 from adgraph.ir.verify import verify as check
 from adgraph.passes.cleanup import cse, dce, fold
-from adgraph.passes.rewrite import Hits
+from adgraph.passes.gather import gather
+from adgraph.passes.hoist import hoist
+from adgraph.passes.interface import interface
+from adgraph.passes.rewrite import Hits, count_nodes
 from adgraph.passes.simplify import release, simplify
 from adgraph.passes.stabilize import stabilize
 
@@ -42,9 +44,12 @@ STABILIZE = Pass("stabilize", stabilize, "replace formulas by numerically better
 RELEASE = Pass("release", release, "remove stop_gradient")
 CSE = Pass("cse", cse, "merge equal expressions")
 DCE = Pass("dce", dce, "remove what no output needs")
+INTERFACE = Pass("interface", interface, "simplify what loops and branches take and give")
+GATHER = Pass("gather", gather, "add shifted slices of one value in one pass")
+HOIST = Pass("hoist", hoist, "move out of loops what every trip computes alike")
 
-CANONICAL = (FOLD, SIMPLIFY, STABILIZE, SIMPLIFY, FOLD, CSE, DCE)
-FINAL = (RELEASE, FOLD, SIMPLIFY, FOLD, CSE, DCE)
+CANONICAL = (INTERFACE, FOLD, SIMPLIFY, STABILIZE, SIMPLIFY, FOLD, CSE, INTERFACE, DCE, HOIST)
+FINAL = (RELEASE, INTERFACE, FOLD, SIMPLIFY, GATHER, FOLD, CSE, INTERFACE, DCE, HOIST)
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,6 @@ def _row(record: PassRecord) -> str:
     rules = ", ".join(f"{name}: {count}" for name, count in ranked)
     numbers = f"{record.before:>7} {record.after:>7} {record.seconds * 1e3:>8.2f}"
     return f"{record.name:<12} {numbers}  {rules}".rstrip()
-
-
-def count_nodes(graph: Graph) -> int:
-    """Count the nodes of a graph and of the programs inside it."""
-    regions = [r for n in graph.nodes if n.op.kind is Kind.REGION for r in n.regions()]
-    return len(graph.nodes) + sum(map(count_nodes, regions))
 
 
 def run_pipeline(

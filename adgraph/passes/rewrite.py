@@ -17,11 +17,14 @@ import numpy as np
 
 from adgraph.errors import GraphError
 from adgraph.ir.builder import Builder
+from adgraph.ir.dims import UndecidedError
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind, Op
+from adgraph.ir.prune import prune
 from adgraph.ir.show import Names, show_node
 from adgraph.ir.types import ArrayType
-from adgraph.tracing.tracer import as_tracer, building, current, read, tracer
+from adgraph.tracing.frames import building, current
+from adgraph.tracing.tracer import as_tracer, read, tracer
 
 Hits = Counter[str]
 Key = Op | Kind | np.ufunc
@@ -60,6 +63,7 @@ class Site:
     type: ArrayType
     readers: tuple[Reader, ...]
     book: Mapping[Value, tuple[Reader, ...]]
+    inside: bool = False  # whether the program is one inside a node
 
     def made(self, x: Any, *keys: Key) -> Site | None:
         """Return the site that computes `x` if its op is one of `keys`."""
@@ -68,7 +72,8 @@ class Site:
         if node is None or len(node.outputs) > 1 or not _is(node.op, keys):
             return None
         args = tuple(map(tracer, node.inputs))
-        return Site(node.op, args, node.attrs, value.type, self.book.get(value, ()), self.book)
+        readers = self.book.get(value, ())
+        return Site(node.op, args, node.attrs, value.type, readers, self.book, self.inside)
 
     def fitted(self, x: Any) -> Any:
         """Broadcast `x` to the site's shape; None if it does not have the site's dtype."""
@@ -102,11 +107,16 @@ def same(a: Any, b: Any) -> bool:
 def literal(x: Any) -> Any:
     """Return the number that every element of `x` is known to be, or None."""
     node = current().producer(_value(x))
-    while node is not None and node.op.kind is Kind.VIEW and node.output.type.size:
+    while node is not None and node.op.kind is Kind.VIEW and not empty(node.output.type):
         node = current().producer(node.inputs[0])
     if node is None or node.op.kind is not Kind.CONSTANT:
         return None
     return node.attrs["value"].fill
+
+
+def empty(type: ArrayType) -> bool:
+    """Tell whether a type is known to have no elements; what it holds is then nobody's business."""
+    return not type.ragged and type.size == 0
 
 
 def equals(x: Any, number: float) -> bool:
@@ -145,26 +155,30 @@ class Table:
         return self._settled is not None and self._settled() is graph
 
 
-def rewrite(graph: Graph, table: Table, hits: Hits | None = None) -> Graph:
-    """Apply rules until none applies, at most `ROUNDS` times over the graph; count the hits."""
+def rewrite(graph: Graph, table: Table, hits: Hits | None = None, *, inside: bool = False) -> Graph:
+    """Apply rules until none applies, at most `ROUNDS` times over the graph; count the hits.
+
+    `inside` says that the graph is a program inside a node.
+    """
     hits = Counter() if hits is None else hits
-    graph = live(graph)
+    graph = prune(graph)
     for _ in range(ROUNDS):
         if table.settled(graph) or not table.concerns(graph):
             break
-        walk = _Walk(graph, table, hits)
+        walk = _Walk(graph, table, hits, inside)
         rebuilt = walk.run()
         if not walk.changed:
             table.settle(graph)
             break
-        graph = live(rebuilt)
+        graph = prune(rebuilt)
     return graph
 
 
 class _Walk:
     """One walk over the nodes of a graph."""
 
-    def __init__(self, graph: Graph, table: Table, hits: Hits) -> None:
+    def __init__(self, graph: Graph, table: Table, hits: Hits, inside: bool) -> None:
+        self._inside = inside
         self._graph = graph
         self._table = table
         self._hits = hits
@@ -201,7 +215,8 @@ class _Walk:
         if rules and len(node.outputs) == 1:
             args = tuple(map(tracer, operands))
             readers = self._readers.get(node.output, ())
-            site = Site(node.op, args, node.attrs, node.output.type, readers, self._book)
+            type, book = node.output.type, self._book
+            site = Site(node.op, args, node.attrs, type, readers, book, self._inside)
             replacement = self._settle(builder, site)
             if replacement is not None:
                 return (replacement,)
@@ -209,7 +224,7 @@ class _Walk:
         return builder.emit(node.op, operands, node.attrs, types=types)
 
     def _region(self, region: Graph) -> Graph:
-        result = rewrite(region, self._table, self._hits)
+        result = rewrite(region, self._table, self._hits, inside=True)
         self.changed = self.changed or result is not region
         return result
 
@@ -229,7 +244,7 @@ class _Walk:
 
     def _apply(self, site: Site) -> Value | None:
         for rule in self._table.of(site.op):
-            result = rule.apply(site)
+            result = _result(rule, site)
             if result is not None and not _repeats(result, site):
                 value = read(result)
                 if value.type != site.type:
@@ -237,6 +252,14 @@ class _Walk:
                 self._hits[rule.name] += 1
                 self.changed = True
                 return value
+        return None
+
+
+def _result(rule: Rule, site: Site) -> Any:
+    """Apply a rule; one that asks what loop indices leave open does not apply."""
+    try:
+        return rule.apply(site)
+    except UndecidedError:
         return None
 
 
@@ -262,19 +285,6 @@ def readers(graph: Graph) -> dict[Value, tuple[Reader, ...]]:
     return {value: tuple(listed) for value, listed in found.items()}
 
 
-def live(graph: Graph) -> Graph:
-    """Return the graph without nodes that no output needs."""
-    needed = set(graph.outputs)
-    kept = []
-    for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.outputs):
-            kept.append(node)
-            needed.update(node.inputs)
-    if len(kept) == len(graph.nodes):
-        return graph
-    return replace(graph, nodes=tuple(reversed(kept)))
-
-
 def with_regions(node: Node, change: Callable[[Graph], Graph]) -> Node:
     """Return the node with its programs changed."""
     if node.op.kind is not Kind.REGION:
@@ -283,6 +293,12 @@ def with_regions(node: Node, change: Callable[[Graph], Graph]) -> Node:
     if all(node.attrs[k] is v for k, v in regions.items()):
         return node
     return replace(node, attrs={**node.attrs, **regions})
+
+
+def count_nodes(graph: Graph) -> int:
+    """Count the nodes of a graph and of the programs inside it."""
+    regions = [r for n in graph.nodes if n.op.kind is Kind.REGION for r in n.regions()]
+    return len(graph.nodes) + sum(map(count_nodes, regions))
 
 
 def note(error: Exception, graph: Graph, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""Algebraic simplification by the rules of `algebra`, `views` and `movement`.
+"""Algebraic simplification by the rules of `algebra`, `views`, `movement` and `assembly`.
 
 Each rule keeps dtype and shape, and the values bit for bit unless it says what it accepts: a zero
 that changes its sign, rounding, or more exact results at the ends of the range.
@@ -11,7 +11,8 @@ from typing import Any
 from adgraph.ir.graph import Graph
 from adgraph.ops.constant import stop_gradient
 from adgraph.passes.algebra import ALGEBRA
-from adgraph.passes.movement import ASSEMBLY, MOVEMENT
+from adgraph.passes.assembly import ASSEMBLY
+from adgraph.passes.movement import MOVEMENT
 from adgraph.passes.rewrite import Hits, Rule, Site, Table, rewrite
 from adgraph.passes.views import VIEWS
 

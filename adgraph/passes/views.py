@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind
 from adgraph.ir.types import Shape, Slice
 from adgraph.ops.constant import constant
 from adgraph.ops.reduction import reduce_sum
 from adgraph.ops.shape import broadcast, getitem, place, reshape, transpose
 from adgraph.passes.boxes import box_shape, whole
-from adgraph.passes.rewrite import Rule, Site, literal
+from adgraph.passes.rewrite import Rule, Site, empty, literal
 from adgraph.tracing.tracer import FOLDED_ELEMENTS
 from adgraph.tracing.views import compose_index
 
@@ -30,7 +31,7 @@ def _uniform_constant(site: Site) -> Any:
 
 
 def _view_of_literal(site: Site) -> Any:
-    if site.op is broadcast or site.type.size <= FOLDED_ELEMENTS:
+    if site.op is broadcast or (not site.type.ragged and site.type.size <= FOLDED_ELEMENTS):
         return None
     number = literal(site.args[0])
     return None if number is None else site.filled(number)
@@ -117,7 +118,7 @@ def _reshape_of_slice(site: Site) -> Any:
     if inner is None:
         return None
     index = inner.attrs["index"]
-    kept = tuple(Slice(i, 1, 1) if isinstance(i, int) else i for i in index)
+    kept = tuple(i if isinstance(i, Slice) else Slice(i, 1, 1) for i in index)
     dropped = tuple(i.start if isinstance(i, Slice) and i.size == 1 else i for i in index)
     for candidate in (kept, dropped):
         if box_shape(candidate) == site.type.shape:
@@ -135,7 +136,7 @@ def _slice_twice(site: Site) -> Any:
 
 def _slice_of_broadcast(site: Site) -> Any:
     inner = site.made(site.args[0], broadcast)
-    if inner is None or not site.type.size:
+    if inner is None or empty(site.type):
         return None
     source = inner.args[0]
     extents = zip(site.attrs["index"], source.shape, strict=True)
@@ -143,7 +144,7 @@ def _slice_of_broadcast(site: Site) -> Any:
     return site.fitted(getitem(source, index=index))
 
 
-def _first_of_unit(entry: int | Slice) -> int | Slice:
+def _first_of_unit(entry: Dim | Slice) -> int | Slice:
     return Slice(0, 1, 1) if isinstance(entry, Slice) else 0
 
 

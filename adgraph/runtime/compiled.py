@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AxisIndexError, message
+from adgraph.errors import AxisIndexError, CapacityError, ShapeError, message
+from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
 from adgraph.lower.program import Program
+from adgraph.ops.reduction import nothing_selected
 
 ALIGNMENT = 64
-SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS = 1, 2, 3
+SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY = 1, 2, 3, 4, 5
 
 Array = np.ndarray[Any, Any]
 
@@ -101,7 +103,19 @@ class Compiled:
         if failed.status == NOT_POSITIVE:
             return np.linalg.LinAlgError(message("a matrix is not positive definite", at=location))
         if failed.status == OUT_OF_BOUNDS:
-            extent = node.attrs.get("extent")
+            extent = _attribute(node, "extent")
             of = f" for an axis of extent {extent}" if extent is not None else ""
             return AxisIndexError(message(f"an index is out of bounds{of}", at=location))
+        if failed.status == OUT_OF_CAPACITY:
+            return CapacityError(message("a loop outgrew the tape of its derivative", at=location))
+        if failed.status == EMPTY:
+            return ShapeError(message(nothing_selected(_attribute(node, "name")), at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")
+
+
+def _attribute(node: Node, key: str) -> Any:
+    """Return an attribute of a node, or of the first node inside a kernel that has it."""
+    if key in node.attrs:
+        return node.attrs[key]
+    inner = (n for region in node.regions() for n in region.nodes)
+    return next((x for x in (_attribute(n, key) for n in inner) if x is not None), None)

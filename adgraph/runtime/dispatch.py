@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AdgraphError, TracingError, message
+from adgraph.errors import AdgraphError, CapacityError, TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.program import lower
@@ -32,6 +32,7 @@ from adgraph.tracing.tree import (
     paths,
     unflatten,
 )
+from adgraph.transforms.regions import tape_capacity, with_capacity
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Entry:
     report: Report
     compiled: Compiled
     inputs: tuple[tuple[int, Dtype], ...]  # position among the leaves
+    capacity: int  # the trips that tapes of loops of unknown length have room for
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """Call the program on the leaves of the arguments."""
@@ -69,6 +71,8 @@ class Entry:
         trace = self.trace
         if trace.order_matters:
             self._check_order(leaves)
+        if trace.separate:
+            self._check_separate(leaves)
         targets = self._targets(leaves) if trace.written else ()
         outputs = self.compiled(arrays)
         for target, value in zip(targets, outputs[len(trace.weak) :], strict=False):
@@ -93,6 +97,22 @@ class Entry:
                     )
                 )
 
+    def _check_separate(self, leaves: Sequence[Any]) -> None:
+        """Refuse arguments that share memory with one that the function writes."""
+        for pair in self.trace.separate:
+            target, other = (self.inputs[i][0] for i in pair)
+            arrays = leaves[target], leaves[other]
+            if all(isinstance(x, np.ndarray) for x in arrays) and _overlap(*arrays):
+                names = self.signature.names
+                raise TracingError(
+                    message(
+                        f"the traced function writes into {names[target]}, which shares memory "
+                        f"with {names[other]}",
+                        "a program takes its arguments as arrays of their own",
+                        "pass a copy of one of them",
+                    )
+                )
+
     def _targets(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """Return the caller's arrays that the function writes into."""
         written = [self.inputs[i][0] for i in self.trace.written]
@@ -107,16 +127,6 @@ class Entry:
                         "pass a writable array, or copy the argument first: x = np.array(x)",
                     )
                 )
-            for i, other in enumerate(leaves):
-                if i != at and isinstance(other, np.ndarray) and _overlap(target, other):
-                    raise TracingError(
-                        message(
-                            f"the traced function writes into {name}, which shares memory with "
-                            f"{self.signature.names[i]}",
-                            "a program takes its arguments as arrays of their own",
-                            "pass a copy of one of them",
-                        )
-                    )
         return tuple(leaves[at] for at in written)
 
 
@@ -168,9 +178,31 @@ class Dispatcher:
             if leaves is not None:
                 entry = family.entries.get(tuple(map(_fast_key, leaves)))
                 if entry is not None:
-                    return entry.run(leaves)
+                    return self._run(entry, leaves, args, kwargs)
         leaves, structure = flatten(self.mark_static(args, kwargs))
-        return (self._find(structure, leaves) or self.entry(args, kwargs)).run(leaves)
+        entry = self._find(structure, leaves) or self.entry(args, kwargs)
+        return self._run(entry, leaves, args, kwargs)
+
+    def _run(
+        self, entry: Entry, leaves: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a program; if a loop outgrows its tape, compile one with room for more trips."""
+        while True:
+            try:
+                return entry.run(leaves)
+            except CapacityError:
+                entry = self._enlarged(entry, args, kwargs)
+
+    def _enlarged(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        leaves, structure = flatten(self.mark_static(args, kwargs))
+        key = tuple(map(_fast_key, leaves))
+        with self._lock:
+            entries = self._family(structure).entries
+            if entries[key] is entry:  # else another thread has done it
+                with with_capacity(2 * entry.capacity):
+                    signature = entry.signature
+                    entries[key] = compile_entry(self.function, signature, self.options)
+            return entries[key]
 
     def _find(self, structure: Structure, leaves: Sequence[Any]) -> Entry | None:
         family = self._families.get(structure)
@@ -236,7 +268,7 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )
-    return Entry(signature, trace, graph, report, compiled, inputs)
+    return Entry(signature, trace, graph, report, compiled, inputs, tape_capacity())
 
 
 @contextmanager
@@ -262,7 +294,7 @@ def _fast_key(x: Any) -> Any:
     if kind in _PLAIN:
         return kind
     if isinstance(x, np.generic):
-        return x.dtype, ()
+        return kind
     return abstract(x)
 
 

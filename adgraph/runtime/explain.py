@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from adgraph.analysis.cost import Cost, graph_cost
 from adgraph.analysis.liveness import residuals
+from adgraph.control.tapes import taped_bytes
 from adgraph.passes.pipeline import Report
+from adgraph.passes.rewrite import count_nodes
 from adgraph.runtime.dispatch import Entry
 
 
@@ -26,6 +28,7 @@ class Explanation:
     recomputed: int
     residuals: tuple[str, ...]
     residual_bytes: int
+    taped_bytes: int
 
     def __str__(self) -> str:
         lines = [f"program {self.name}: {self.nodes} nodes in {self.kernels} kernel calls"]
@@ -43,6 +46,8 @@ class Explanation:
             f"{self.residual_bytes:,} bytes"
         )
         lines += [f"    {line}" for line in self.residuals]
+        if self.taped_bytes:
+            lines.append(f"  recorded by loops, one row a trip: {self.taped_bytes:,} bytes")
         return "\n".join([*lines, str(self.report)])
 
 
@@ -54,7 +59,7 @@ def explain_entry(entry: Entry) -> Explanation:
         entry.trace.graph.name,
         entry.trace.notes,
         entry.report,
-        len(entry.graph.nodes),
+        count_nodes(entry.graph),
         len(program.calls),
         graph_cost(program.graph),
         program.plan.peak_bytes,
@@ -63,4 +68,5 @@ def explain_entry(entry: Entry) -> Explanation:
         len(program.schedule.recomputed),
         tuple(map(str, kept)),
         sum(r.nbytes for r in kept),
+        taped_bytes(entry.graph),
     )

@@ -1,7 +1,7 @@
 """From a graph and a number of bytes to a schedule and its plan: begin with `schedule_and_plan`.
 
 A budget bounds what a call allocates, the arena and the outputs, and is never exceeded in silence:
-if no schedule meets it, the error names the smallest budget that works.
+if no schedule meets it, the error names the smallest budget found to work.
 """
 
 from __future__ import annotations

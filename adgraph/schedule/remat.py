@@ -84,7 +84,7 @@ def infeasible(flow: Flow, order: Sequence[int], budget: int, least: int) -> Bud
     return BudgetError(
         message(
             f"no schedule was found that computes this program in {budget} bytes; "
-            f"the smallest budget that works is {least} bytes",
+            f"the smallest budget found to work is {least} bytes",
             f"{node.op.name}, which gives {types}, needs most: "
             f"{own} bytes of operands, results and workspaces, "
             f"{flow.output_bytes} of outputs of the program, {later} of values that are read later",

@@ -1,8 +1,8 @@
 """What rewritten source calls in place of Python's own constructs.
 
 `call` looks at the object called: NumPy constructors, builtins that would ask a tracer for a
-number, `math.*`, and the user's functions, which are rewritten in turn. Loops and branches run as
-Python would; they are the places where capture into regions attaches.
+number, `math.*`, and the user's functions, which are rewritten in turn. Loops and branches are
+captured where they can be (`loops`, `whiles`, `branches`) and run as Python would elsewhere.
 """
 
 from __future__ import annotations
@@ -12,28 +12,72 @@ import dis
 import functools
 import math
 import operator
+import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import scipy.special
 
 from adgraph.errors import TracingError, message
+from adgraph.tracing import items
+from adgraph.tracing.branches import branch, choice, decided, predicate
+from adgraph.tracing.frames import captured, current, tracing
+from adgraph.tracing.items import items_of
+from adgraph.tracing.loops import is_set, run
+from adgraph.tracing.masked import Masked
+from adgraph.tracing.numpy_api.compressed import builtin
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
-from adgraph.tracing.source import rewrite
+from adgraph.tracing.purity import (
+    attempt,
+    augmenting,
+    caught,
+    changing,
+    checked,
+    made,
+    sharing,
+    storing,
+    writing,
+)
+from adgraph.tracing.source import Variables, is_rewritten, rewrite
 from adgraph.tracing.tracer import (
+    DISPATCH,
+    ArrayTracer,
     PythonNumber,
+    ScalarTracer,
     Tracer,
     as_tracer,
-    current,
+    integer,
     known_value,
     operate,
     read,
     tracer,
-    tracing,
 )
+from adgraph.tracing.whiles import run_while
+
+__all__ = [  # the hooks
+    "and_",
+    "attempt",
+    "attribute",
+    "augmented",
+    "augmenting",
+    "call",
+    "caught",
+    "changing",
+    "for_",
+    "getitem",
+    "if_",
+    "if_expression",
+    "made",
+    "not_",
+    "or_",
+    "setitem",
+    "sharing",
+    "storing",
+    "while_",
+]
 
 # --- calls ----------------------------------------------------------------------------------------
 
@@ -41,19 +85,54 @@ from adgraph.tracing.tracer import (
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Call a function as the rewritten source asks."""
     try:
-        replacement = REPLACED.get(function)
+        replacement = builtin(function, args) or copying(function) or REPLACED.get(function)
     except TypeError:  # an unhashable callable is the user's own
         replacement = None
-    if replacement is not None:
-        return replacement(*args, **kwargs)
-    return rewritten(function)(*args, **kwargs)
+    writing(function, args, kwargs)
+    if captured():
+        return _call_in_body(function, replacement, args, kwargs)
+    return (replacement or rewritten(function, (*args, *kwargs.values())))(*args, **kwargs)
 
 
-def rewritten(function: Any) -> Any:
-    """Return a user's function with its source rewritten; anything else as it is."""
+def copying(function: Any) -> Callable[..., Any] | None:
+    """Return what copies a plain array of floats: a copy may be written with traced values."""
+    owner = getattr(function, "__self__", None)
+    if not isinstance(owner, np.ndarray) or function.__name__ != "copy" or owner.dtype.kind != "f":
+        return None
+    return lambda order="C": CONSTRUCTORS[np.array](owner, order=order)
+
+
+def _call_in_body(function: Any, replacement: Any, args: Any, kwargs: Any) -> Any:
+    """Call a function in a body that is traced once: it must keep no state."""
+    new = replacement or rewritten(function, (*args, *kwargs.values()))
+    users = replacement is not None or new is not function or is_rewritten(new)
+    checked(function, args, users=users)
+    result = new(*args, **kwargs)
+    fresh = isinstance(result, np.ndarray) and result.base is None
+    if isinstance(function, type) or (fresh and not any(result is x for x in args)):
+        made(result)
+    return result
+
+
+def rewritten(function: Any, operands: tuple[Any, ...] = ()) -> Any:
+    """Return a user's function with its source rewritten; anything else as it is.
+
+    A function of an installed package is the user's if an operand, or what it is bound to, is
+    traced.
+    """
+    if type(function) is functools.partial:
+        given = (*operands, *function.args, *function.keywords.values())
+        inner = rewritten(function.func, given)
+        return functools.partial(inner, *function.args, **function.keywords)
     plain = getattr(function, "__func__", function)
-    if isinstance(plain, types.FunctionType) and is_users(plain):
-        return rewrite(function, sys.modules[__name__]) or _without_source(function)
+    if isinstance(plain, types.FunctionType):
+        bound = getattr(getattr(function, "__self__", None), "__dict__", {})
+        if is_users(plain) or (is_installed(plain) and _traced((*operands, *bound.values()))):
+            return rewrite(function, sys.modules[__name__]) or _without_source(function)
+        return _swapped(function)
+    called = getattr(type(function), "__call__", None)  # noqa: B004  the function, not whether
+    if isinstance(called, types.FunctionType) and (is_users(called) or is_installed(called)):
+        return rewritten(types.MethodType(called, function), operands)
     return _swapped(function)
 
 
@@ -110,10 +189,31 @@ _LIBRARIES = tuple(
 _STANDARD = f"{sys.prefix}/lib/python", f"{sys.base_prefix}/lib/python"
 
 
+_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
+
+
 def is_users(function: types.FunctionType) -> bool:
-    """Tell whether a function belongs neither to Python, NumPy, SciPy nor adgraph."""
+    """Tell whether a function belongs neither to Python nor to an installed package."""
     file = function.__code__.co_filename
-    return not file.startswith((*_LIBRARIES, *_STANDARD)) and not file.startswith("<frozen")
+    foreign = file.startswith((*_LIBRARIES, *_STANDARD, "<frozen"))
+    return not foreign and _INSTALLED.search(file) is None
+
+
+def is_installed(function: types.FunctionType) -> bool:
+    """Tell whether a function belongs to an installed package other than NumPy and SciPy."""
+    file = function.__code__.co_filename
+    return not file.startswith(_LIBRARIES) and _INSTALLED.search(file) is not None
+
+
+def _traced(operands: Iterable[Any]) -> bool:
+    """Tell whether an operand is traced, or a container with something traced."""
+    return any(map(_is_traced, operands))
+
+
+def _is_traced(x: Any) -> bool:
+    if isinstance(x, (list, tuple)):
+        return _traced(x)
+    return _traced(x.values()) if isinstance(x, dict) else isinstance(x, (Tracer, Masked))
 
 
 # --- builtins -------------------------------------------------------------------------------------
@@ -125,7 +225,11 @@ def _number(kind: PythonNumber, x: Any) -> Any:
         return kind(x)
     if x.size != 1:
         raise TracingError(
-            message(f"{kind.__name__}() takes one number, found a traced array {x.type}")
+            message(
+                f"{kind.__name__}() takes one number, found a traced array {x.type}",
+                "only an array of one element is a number",
+                f"convert the elements, x.astype({kind.__name__}), or pick one: x[0]",
+            )
         )
     known = known_value(x)
     if known is not None:
@@ -145,6 +249,13 @@ def _extreme(choose: np.ufunc, plain: Callable[..., Any]) -> Callable[..., Any]:
     return extreme
 
 
+def _fromiter(iterable: Any, dtype: Any, count: int = -1, **options: Any) -> Any:
+    items = list(iterable)
+    if not contains_tracer(items):
+        return np.fromiter(items, dtype, count, **options)
+    return CONSTRUCTORS[np.array](items if count < 0 else items[:count], dtype)
+
+
 def _isinstance(x: Any, kinds: Any) -> bool:
     """A traced array passes for an ndarray, a traced number for the scalar it stands for."""
     if isinstance(x, kinds) or not isinstance(x, Tracer):
@@ -156,6 +267,10 @@ def _stand_in(x: Tracer) -> Any:
     if x.weak is not None:
         return x.weak()
     return x.dtype.type() if not x.shape else np.empty((0,) * x.ndim, x.dtype)
+
+
+def _len(x: Any) -> Any:
+    return integer(x.shape[0]) if isinstance(x, ArrayTracer) else len(x)
 
 
 def _isscalar(x: Any) -> bool:
@@ -262,9 +377,15 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     builtins.max: _extreme(np.maximum, max),
     builtins.min: _extreme(np.minimum, min),
     builtins.isinstance: _isinstance,
+    builtins.range: items.range,
+    builtins.enumerate: items.enumerate,
+    builtins.zip: items.zip,
+    builtins.reversed: items.reversed,
+    builtins.len: _len,
     builtins.sum: _sum,
     builtins.round: _round,
     np.isscalar: _isscalar,
+    np.fromiter: _fromiter,
     np.float64: _float64,
     **{function: _dispatching(function) for function in _BLIND_TO_LISTS},
 }
@@ -275,19 +396,36 @@ REPLACED: dict[Any, Callable[..., Any]] = {
 
 def getitem(container: Any, key: Any) -> Any:
     """`container[key]`: a plain array indexed by a traced integer becomes a constant."""
+    if isinstance(container, ScalarTracer):
+        return DISPATCH.getitem(container, key)
     if isinstance(container, (np.ndarray, list, tuple)) and _traced_key(key):
         if isinstance(container, np.ndarray) or contains_tracer(container):
             return CONSTRUCTORS[np.array](container)[key]
+        if isinstance(key, Tracer) and (kind := _only_numbers(container)) is not None:
+            return tracer(read(DISPATCH.getitem(np.asarray(container), key)), kind)
     return container[key]
+
+
+def _only_numbers(items: Any) -> PythonNumber | None:
+    """Return the type of the numbers in a list or tuple, if there is nothing else in it."""
+    kinds = {type(x) for x in items}
+    return kinds.pop() if len(kinds) == 1 and kinds <= {bool, int, float, complex} else None
 
 
 def _traced_key(key: Any) -> bool:
     parts = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(p, Tracer) and known_value(p) is None for p in parts)
+    bounds = (x for p in parts if isinstance(p, slice) for x in (p.start, p.stop))
+    return any(
+        isinstance(p, Masked) or (isinstance(p, Tracer) and known_value(p) is None)
+        for p in (*parts, *bounds)
+    )
 
 
 def setitem(container: Any, key: Any, value: Any) -> None:
     """`container[key] = value`."""
+    if isinstance(container, ScalarTracer):
+        DISPATCH.setitem(container, key, value)
+        return
     if isinstance(container, np.ndarray) and (contains_tracer(value) or _traced_key(key)):
         raise TracingError(
             message(
@@ -297,12 +435,13 @@ def setitem(container: Any, key: Any, value: Any) -> None:
                 "make it inside with np.zeros or np.empty, or copy it there: a = np.array(a)",
             )
         )
-    container[key] = value
+    changing(container)[key] = value
 
 
 def augmented(name: str, container: Any, key: Any, value: Callable[[], Any]) -> None:
     """`container[key] op= value`: a view has been written already, anything else is put back."""
     piece = getitem(container, key)
+    augmenting(piece)
     result = getattr(operator, name)(piece, value())
     if result is not piece or getattr(piece, "cell", None) is not getattr(container, "cell", piece):
         setitem(container, key, result)
@@ -311,37 +450,39 @@ def augmented(name: str, container: Any, key: Any, value: Callable[[], Any]) -> 
 # --- statements -----------------------------------------------------------------------------------
 
 
-def for_(
-    iterable: Any, body: Callable[[Any], Any], get: Any, set_: Any, names: Any, line: int
-) -> None:
-    """Run a loop. The trips are known here, so that the loop unrolls.
+def for_(iterable: Any, body: Callable[[Any], Any], variables: Variables, line: int) -> None:
+    """Run a loop; one over a range or an array becomes a node.
 
     The body returns whether the loop has been left by `break`.
     """
+    found = items_of(iterable)
+    if found is not None:
+        run(found, body, variables)
+        return
     for item in iterable:
-        if body(item):
+        if is_set(body(item)):
             break
 
 
 def while_(
-    test: Callable[[], Any], body: Callable[[], None], get: Any, set_: Any, names: Any, line: int
+    test: Callable[[], Any], body: Callable[[], None], variables: Variables, line: int
 ) -> None:
-    """Run a loop whose condition Python can decide."""
-    while test():
-        body()
+    """Run a loop on a condition; where Python cannot decide it, the loop becomes a node."""
+    run_while(test, body, variables)
 
 
 def if_(
     condition: Any,
     then: Callable[[], None],
     orelse: Callable[[], None],
-    get: Any,
-    set_: Any,
-    names: Any,
+    variables: Variables,
     line: int,
 ) -> None:
-    """Take the branch of a condition that Python can decide."""
-    if condition:
+    """Take the branch of a condition that Python can decide, or record both."""
+    test = predicate(condition)
+    if test is not None:
+        branch(test, then, orelse, variables)
+    elif decided(condition):
         then()
     else:
         orelse()
@@ -349,29 +490,43 @@ def if_(
 
 def if_expression(condition: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
     """`a if condition else b`."""
-    return then() if condition else orelse()
+    test = predicate(condition)
+    if test is not None:
+        return choice(test, then, orelse)
+    return then() if decided(condition) else orelse()
 
 
 def and_(*operands: Callable[[], Any]) -> Any:
     """`a and b`, each operand evaluated once and only when needed."""
-    result: Any = True
-    for operand in operands:
-        result = operand()
-        if not result:
-            return result
-    return result
+    result = operands[0]()
+    if len(operands) == 1:
+        return result
+    return if_expression(result, lambda: and_(*operands[1:]), lambda: result)
 
 
 def or_(*operands: Callable[[], Any]) -> Any:
     """`a or b`, each operand evaluated once and only when needed."""
-    result: Any = False
-    for operand in operands:
-        result = operand()
-        if result:
-            return result
-    return result
+    result = operands[0]()
+    if len(operands) == 1:
+        return result
+    return if_expression(result, lambda: result, lambda: or_(*operands[1:]))
 
 
 def not_(operand: Any) -> Any:
     """`not a`."""
-    return not operand
+    test = predicate(operand)
+    if test is None:
+        return not decided(operand)
+    result: Any = np.logical_not(test)
+    result.weak = bool
+    return result
+
+
+# --- attributes -----------------------------------------------------------------------------------
+
+
+def attribute(obj: Any, name: str) -> Any:
+    """`obj.shape` or `obj.size`: extents that change with a loop index are traced integers."""
+    if not isinstance(obj, Tracer):
+        return getattr(obj, name)
+    return tuple(map(integer, obj.shape)) if name == "shape" else integer(obj.size)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from adgraph.tracing.exits import (
@@ -22,6 +22,7 @@ from adgraph.tracing.exits import (
     start_of,
     statements,
 )
+from adgraph.tracing.lifetimes import Lifetimes, lifetimes
 from adgraph.tracing.scope import (
     Definition,
     Scope,
@@ -31,6 +32,9 @@ from adgraph.tracing.scope import (
 )
 
 HOOKS = "__adgraph__"
+
+# Attributes of arrays that a loop index may have a part in.
+_EXTENTS = frozenset({"shape", "size"})
 
 # Called by these bare names, the builtins mean the calling frame: they stay as they are.
 _BARE = frozenset({"super", "globals"})
@@ -75,9 +79,11 @@ def _rewrite_definition(function: Definition, numbers: Iterator[int]) -> None:
     scope = Scope.of(function)
     structured = Structured(function.body, {}) if scope.native else remove_exits(function.body)
     scope = scope.with_flags(name for name in bound(structured.body) if name.startswith(PREFIX))
+    always = scope.nonlocals | scope.shared
+    lives = lifetimes(structured.body, structured.breaks, always)
     documented = ast.get_docstring(function, clean=False) is not None
     docstring, body = structured.body[:documented], structured.body[documented:]
-    rewriter = _Rewriter(scope, numbers, structured.breaks)
+    rewriter = _Rewriter(scope, numbers, structured.breaks, lives)
     function.body = [*docstring, *_declarations(scope, function), *rewriter.block(body)]
 
 
@@ -87,7 +93,15 @@ def _declarations(scope: Scope, function: Definition) -> list[ast.stmt]:
     lines += [f"global {', '.join(sorted(scope.globals))}"] if scope.globals else []
     lines += [f"if False:\n {HOOKS}"]
     lines += [f" {' = '.join(sorted(scope.locals))} = None"] if scope.locals else []
+    lines += _shared(scope.globals, scope.nonlocals)
     return statements("\n".join(lines), start_of(function))
+
+
+def _shared(globals_: Collection[str], nonlocals: Collection[str]) -> list[str]:
+    """Announce that a function, or a block of one, assigns variables which are not its own."""
+    lines = [f"{HOOKS}.storing({', '.join(map(repr, sorted(globals_)))})"] if globals_ else []
+    listed = "".join(f"{name}, " for name in sorted(nonlocals))
+    return [*lines, f"{HOOKS}.sharing(lambda: ({listed}))"] if nonlocals else lines
 
 
 def _rewrite_lambda(function: ast.Lambda, numbers: Iterator[int]) -> None:
@@ -101,6 +115,7 @@ class _Rewriter(ast.NodeTransformer):
     scope: Scope
     numbers: Iterator[int]
     breaks: dict[ast.stmt, str] = field(default_factory=dict)
+    lives: Lifetimes = field(default_factory=Lifetimes)
     moved: bool = False
 
     # ---------------------------------------------------------------- blocks and names
@@ -132,15 +147,23 @@ class _Rewriter(ast.NodeTransformer):
             ("global", names & self.scope.globals),
         ):
             lines += [f" {keyword} {', '.join(sorted(declared))}"] if declared else []
+        lines += [f" {line}" for line in _shared(names & self.scope.globals, ())]
         (function,) = statements("\n".join([*lines, " pass"]), like)
         assert isinstance(function, ast.FunctionDef)
         visitor = replace(self, moved=True)
         function.body = [*function.body[:-1], *visitor.block(body)]
         return function, expression(name, like)
 
-    def variables(self, names: list[str], like: ast.AST) -> ast.expr:
-        """Name variables without reading them: the hooks take the cells of this function."""
-        return expression(f"lambda: ({', '.join(names)}{',' if names else ''})", like)
+    def variables(self, names: list[str], node: ast.stmt, like: ast.AST) -> ast.expr:
+        """Name variables without reading them: the hooks take the cells of this function.
+
+        The defaults say which of them an iteration reads from the one before, and which are read
+        behind the statement.
+        """
+        entering = _tuple(self.lives.entering.get(node, frozenset()) & set(names))
+        leaving = _tuple(self.lives.leaving.get(node, frozenset()) & set(names))
+        listed = f"({', '.join(names)}{',' if names else ''})"
+        return expression(f"lambda entering={entering}, leaving={leaving}: {listed}", like)
 
     def hook(self, name: str, arguments: Sequence[ast.expr], like: ast.expr | ast.stmt) -> ast.Call:
         return located(ast.Call(_hook(name, like), list(arguments), []), like)
@@ -157,10 +180,13 @@ class _Rewriter(ast.NodeTransformer):
         body[0].targets = [node.target]
         broken = self.breaks.get(node)
         if broken is not None:
-            body = [located(ast.If(expression(f"not {broken}", node.iter), body, []), node.iter)]
+            guard = located(ast.If(expression(f"not {broken}", node.iter), body, []), node.iter)
+            self.lives.leaving[guard] = self.lives.entering[node] | self.lives.leaving[node]
+            body = [guard]
             body += statements(f"return {broken}", node.iter)
         function, reference = self.inner("body", item, body, node.iter)
-        arguments = [self.expression(node.iter), reference, self.variables(carried, node.iter)]
+        variables = self.variables(carried, node, node.iter)
+        arguments = [self.expression(node.iter), reference, variables]
         return [function, self.control("for_", arguments, node, node.iter)]
 
     def visit_While(self, node: ast.While) -> ast.AST | list[ast.stmt]:
@@ -176,7 +202,7 @@ class _Rewriter(ast.NodeTransformer):
         asked = located(ast.Return(test), like)
         asking, test_reference = self.inner("test", "", [asked], like)
         function, reference = self.inner("body", "", node.body, like)
-        arguments = [test_reference, reference, self.variables(carried, like)]
+        arguments = [test_reference, reference, self.variables(carried, node, like)]
         return [asking, function, self.control("while_", arguments, node, like)]
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
@@ -187,7 +213,7 @@ class _Rewriter(ast.NodeTransformer):
         then, then_reference = self.inner("then", "", node.body, like)
         orelse = node.orelse or [located(ast.Pass(), like)]
         other, other_reference = self.inner("else", "", orelse, like)
-        variables = self.variables(carried, like)
+        variables = self.variables(carried, node, like)
         arguments = [self.expression(node.test), then_reference, other_reference, variables]
         return [then, other, self.control("if_", arguments, node, like)]
 
@@ -329,6 +355,11 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
         target = node.target
+        if isinstance(target, ast.Name):
+            name = expression(target.id, target)
+            asked = located(ast.Expr(self.hook("augmenting", [name], node)), node)
+            self.generic_visit(node)
+            return [asked, node]
         if not isinstance(target, ast.Subscript):
             return self.generic_visit(node)
         obj = self.expression(target.value)
@@ -371,7 +402,64 @@ class _Rewriter(ast.NodeTransformer):
             node.args = [expression("__class__", node), expression(first, node)]
         return node
 
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        """Stores are announced; what an array tells of its extents goes through a hook."""
+        node.value = self.expression(node.value)
+        if not isinstance(node.ctx, ast.Load):
+            node.value = self.hook("changing", [node.value], node.value)
+            return node
+        if node.attr not in _EXTENTS:
+            return node
+        name = located(ast.Constant(node.attr), node)
+        return self.hook("attribute", [node.value, name], node)
+
+    def visit_List(self, node: ast.List) -> ast.AST:
+        self.generic_visit(node)
+        return self.hook("made", [node], node) if isinstance(node.ctx, ast.Load) else node
+
+    def made(self, node: ast.expr) -> ast.AST:
+        """Announce a mutable object: a captured body may change what it has made itself."""
+        visited = self.generic_visit(node)
+        assert isinstance(visited, ast.expr)
+        return self.hook("made", [visited], node)
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        return self.made(node)
+
+    def visit_Set(self, node: ast.Set) -> ast.AST:
+        return self.made(node)
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
+        return self.made(node)
+
+    def visit_SetComp(self, node: ast.SetComp) -> ast.AST:
+        return self.made(node)
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        return self.made(node)
+
+    def visit_Try(self, node: ast.Try) -> ast.AST:
+        return self.attempt(node)
+
+    def visit_TryStar(self, node: ast.TryStar) -> ast.AST:
+        return self.attempt(node)
+
+    def attempt(self, node: ast.Try | ast.TryStar) -> ast.AST:
+        """Run the body in a context, so that the hooks know of the `try` around it."""
+        self.generic_visit(node)
+        context = ast.withitem(self.hook("attempt", [], node))
+        node.body = [located(ast.With([context], node.body), start_of(node))]
+        for handler in node.handlers:
+            first = handler.body[0]
+            told = located(ast.Expr(self.hook("caught", [], first)), first)
+            handler.body = [told, *handler.body]
+        return node
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if isinstance(node.ctx, ast.Del):
+            self.generic_visit(node)
+            node.value = self.hook("changing", [node.value], node.value)
+            return node
         if not isinstance(node.ctx, ast.Load):
             return self.generic_visit(node)
         return self.hook("getitem", [self.expression(node.value), self.key(node.slice)], node)
@@ -427,6 +515,10 @@ class _Rewriter(ast.NodeTransformer):
         assert isinstance(function, ast.Lambda)
         function.body = replace(self, moved=True).expression(node)
         return function
+
+
+def _tuple(names: Iterable[str]) -> str:
+    return repr(tuple(sorted(names)))
 
 
 def _hook(name: str, like: ast.expr | ast.stmt) -> ast.expr:

@@ -18,6 +18,8 @@ import re
 import types
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol, TypeAlias
 
@@ -26,9 +28,6 @@ from adgraph.tracing.rewriting import HOOKS, rewrite_function, rewrite_lambda
 from adgraph.tracing.scope import Function
 
 Thunk: TypeAlias = Callable[[], Any]
-Get: TypeAlias = Callable[[], tuple[Any, ...]]
-Set: TypeAlias = Callable[[tuple[Any, ...]], None]
-Names: TypeAlias = tuple[str, ...]
 
 _FACTORY = f"{PREFIX}factory__"
 _FUNCTION = f"{PREFIX}function__"
@@ -38,7 +37,7 @@ _FUTURE_FLAGS = functools.reduce(
 
 
 class Undefined:
-    """What `get` gives, and `set_` takes, for a variable which is not bound."""
+    """The value of a variable which is not bound."""
 
     __slots__ = ()
 
@@ -49,12 +48,61 @@ class Undefined:
 UNDEFINED = Undefined()
 
 
-class Hooks(Hashable, Protocol):
-    """What rewritten code calls in place of Python's own operations: a module or an object.
+@dataclass(frozen=True)
+class Variables:
+    """The variables that a loop or a branch may change.
 
-    `get()` returns the values of `names` (UNDEFINED where unbound), `set_` puts such a tuple back.
-    Names which begin with `__adgraph_` are the result and the flags of return, break and continue.
+    Those in `entering` are read by an iteration from the one before, those in `leaving` behind the
+    statement; what the others hold there does not matter. Names which begin with `__adgraph_` are
+    the result and the flags of return, break and continue.
     """
+
+    names: tuple[str, ...]
+    cells: tuple[CellType, ...]
+    entering: frozenset[str]
+    leaving: frozenset[str]
+
+    @staticmethod
+    def of(reads: FunctionType) -> Variables:
+        """Turn `lambda entering=(...), leaving=(...): (x, y)` into access to x and y."""
+        entering, leaving = map(frozenset, reads.__defaults__ or ((), ()))
+        return Variables(reads.__code__.co_freevars, reads.__closure__ or (), entering, leaving)
+
+    @staticmethod
+    def one(name: str, value: Any = UNDEFINED) -> Variables:
+        """Return a variable that no function has, carried from trip to trip and read behind."""
+        variables = Variables((name,), (CellType(),), frozenset({name}), frozenset({name}))
+        variables.set((value,))
+        return variables
+
+    @property
+    def leave(self) -> bool:
+        """Whether the statement may leave a loop or the function: flags guard what follows."""
+        return any(name.startswith(PREFIX) for name in self.names)
+
+    def get(self) -> tuple[Any, ...]:
+        """Return the values, UNDEFINED for what is not bound."""
+        return tuple(map(contents, self.cells))
+
+    def set(self, values: Iterable[Any]) -> None:
+        """Put such values back."""
+        for cell, value in zip(self.cells, values, strict=True):
+            if value is not UNDEFINED:
+                cell.cell_contents = value
+            elif contents(cell) is not UNDEFINED:
+                del cell.cell_contents
+
+
+def contents(cell: CellType) -> Any:
+    """Return the value of a variable of Python's, UNDEFINED if it is not bound."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return UNDEFINED
+
+
+class Hooks(Hashable, Protocol):
+    """What rewritten code calls in place of Python's own operations: a module or an object."""
 
     def call(self, f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do `f(*args, **kwargs)`."""
@@ -72,9 +120,7 @@ class Hooks(Hashable, Protocol):
         self,
         iterable: Iterable[Any],
         body: Callable[[Any], Any],
-        get: Get,
-        set_: Set,
-        names: Names,
+        variables: Variables,
         line: int,
         /,
     ) -> None:
@@ -83,9 +129,7 @@ class Hooks(Hashable, Protocol):
         The body does nothing when the flag is set already, so a traced flag may be ignored.
         """
 
-    def while_(
-        self, test: Thunk, body: Thunk, get: Get, set_: Set, names: Names, line: int, /
-    ) -> None:
+    def while_(self, test: Thunk, body: Thunk, variables: Variables, line: int, /) -> None:
         """Do `body()` while `test()`; the test knows of `break`."""
 
     def if_(
@@ -93,9 +137,7 @@ class Hooks(Hashable, Protocol):
         condition: Any,
         then: Thunk,
         orelse: Thunk,
-        get: Get,
-        set_: Set,
-        names: Names,
+        variables: Variables,
         line: int,
         /,
     ) -> None:
@@ -113,6 +155,30 @@ class Hooks(Hashable, Protocol):
     def not_(self, value: Any, /) -> Any:
         """Return `not value`."""
 
+    def attribute(self, obj: Any, name: str, /) -> Any:
+        """Return `obj.shape` or `obj.size`."""
+
+    def made(self, obj: Any, /) -> Any:
+        """Return a mutable object just made."""
+
+    def changing(self, obj: Any, /) -> Any:
+        """Return an object of which an attribute or item is then stored or deleted."""
+
+    def augmenting(self, obj: Any, /) -> None:
+        """Be told of a value to which an augmented assignment of a name is then applied."""
+
+    def storing(self, *names: str) -> None:
+        """Be told that a function or block begins which assigns global variables."""
+
+    def sharing(self, variables: Variables, /) -> None:
+        """Be told that a function begins which assigns variables of a function around it."""
+
+    def attempt(self) -> AbstractContextManager[None]:
+        """Return a context in which the body of a `try` runs."""
+
+    def caught(self) -> None:
+        """Note that a handler of a `try` begins."""
+
 
 class Dispatch:
     """What `__adgraph__` is in rewritten code: the hooks, in the form the code can call them."""
@@ -125,6 +191,13 @@ class Dispatch:
         self.and_ = hooks.and_
         self.or_ = hooks.or_
         self.not_ = hooks.not_
+        self.attribute = hooks.attribute
+        self.made = hooks.made
+        self.changing = hooks.changing
+        self.augmenting = hooks.augmenting
+        self.attempt = hooks.attempt
+        self.storing = hooks.storing
+        self.caught = hooks.caught
         self.slice = slice
         self._hooks = hooks
 
@@ -136,17 +209,21 @@ class Dispatch:
         self, iterable: Iterable[Any], body: Callable[[Any], Any], reads: FunctionType, line: int
     ) -> None:
         """Do a `for`; `reads` is a lambda that names the variables it may change."""
-        self._hooks.for_(iterable, body, *_variables(reads), line)
+        self._hooks.for_(iterable, body, Variables.of(reads), line)
 
     def while_(self, test: Thunk, body: Thunk, reads: FunctionType, line: int) -> None:
         """Do a `while`."""
-        self._hooks.while_(test, body, *_variables(reads), line)
+        self._hooks.while_(test, body, Variables.of(reads), line)
 
     def if_(
         self, condition: Any, then: Thunk, orelse: Thunk, reads: FunctionType, line: int
     ) -> None:
         """Do an `if`."""
-        self._hooks.if_(condition, then, orelse, *_variables(reads), line)
+        self._hooks.if_(condition, then, orelse, Variables.of(reads), line)
+
+    def sharing(self, reads: FunctionType) -> None:
+        """Tell of the variables that `reads` names."""
+        self._hooks.sharing(Variables.of(reads))
 
     def chain(self, first: Any, *links: Callable[..., Any]) -> Any:
         """Do `first < b < c`; the links are `lambda: b`, `lambda left, right: left < right`, ..."""
@@ -158,30 +235,6 @@ class Dispatch:
 
         pairs = zip(links[::2], links[1::2], strict=True)
         return self.and_(*(functools.partial(compared, *pair) for pair in pairs))
-
-
-def _variables(reads: FunctionType) -> tuple[Get, Set, Names]:
-    """Turn `lambda: (x, y)` into access to the variables x and y, through their cells."""
-    cells = reads.__closure__ or ()
-
-    def get() -> tuple[Any, ...]:
-        return tuple(_contents(cell) for cell in cells)
-
-    def set_(values: tuple[Any, ...]) -> None:
-        for cell, value in zip(cells, values, strict=True):
-            if value is not UNDEFINED:
-                cell.cell_contents = value
-            elif _contents(cell) is not UNDEFINED:
-                del cell.cell_contents
-
-    return get, set_, reads.__code__.co_freevars
-
-
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return UNDEFINED
 
 
 def is_rewritten(function: object) -> bool:

@@ -14,16 +14,20 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import DtypeError, TracingError, message
+from adgraph.ir.builder import Builder
 from adgraph.ir.graph import Graph, Value
 from adgraph.ir.op import type_of
 from adgraph.ir.types import ArrayType
+from adgraph.tracing.forms import made_at
+from adgraph.tracing.frames import building, explained, top
 from adgraph.tracing.hooks import rewritten
+from adgraph.tracing.masked import Masked, described, escape
+from adgraph.tracing.outside import held_arrays
 from adgraph.tracing.tracer import (
     SUPPORTED_KINDS,
     PythonNumber,
     Tracer,
     as_tracer,
-    building,
     read,
     refuse_subclass,
     tracer,
@@ -34,10 +38,14 @@ from adgraph.tracing.tree import Structure, flatten, register_leaf, unflatten
 
 @dataclass(frozen=True, slots=True)
 class Abstract:
-    """What a trace knows of an argument: its type, and whether it is a Python number."""
+    """What a trace knows of an argument: its type, and whether it is a Python number.
+
+    `box` marks an array without axes: unlike a scalar it can be written in place.
+    """
 
     type: ArrayType
     weak: PythonNumber | None = None
+    box: bool = False
 
 
 register_leaf(Abstract)
@@ -74,7 +82,8 @@ class Trace:
     The graph's inputs are the leaves, then captured outer values; its outputs are the leaves of the
     result, then the final values of the written arguments (numbered in `written`). `static` holds
     the leaves of the result that are no arrays, by position. Where `order_matters`, the program is
-    that of arguments in C order only.
+    that of arguments in C order only. The inputs of each pair in `separate`, of which the first is
+    written, here or in the subject of a derivative, must not share memory.
     """
 
     graph: Graph
@@ -85,6 +94,7 @@ class Trace:
     static: tuple[tuple[int, Static], ...]
     notes: tuple[str, ...]
     order_matters: bool
+    separate: tuple[tuple[int, int], ...]
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -135,7 +145,8 @@ def abstract(x: Any, name: str = "an argument") -> Abstract | Static:
                 "convert it with x.astype(np.float64)",
             )
         )
-    return Abstract(ArrayType(type.dtype.newbyteorder("="), type.shape), weak_type(x))
+    box = not type.shape and (x.writable if isinstance(x, Tracer) else isinstance(x, np.ndarray))
+    return Abstract(ArrayType(type.dtype.newbyteorder("="), type.shape), weak_type(x), box)
 
 
 def _described(type: ArrayType) -> str:
@@ -179,26 +190,49 @@ def trace_function(
                 continue
             name = names[i] if i < len(names) else None
             tracers.append(tracer(builder.input(leaf.type, name), leaf.weak))
+            tracers[-1].writable |= leaf.box
             arguments.append(tracers[-1])
+        top().outside |= held_arrays(function)
         entry = [t.cell.value for t in tracers]
         args, kwargs = unflatten(structure, arguments)
-        returned = rewritten(function)(*args, **kwargs)
+        try:
+            returned = rewritten(function, tuple(arguments))(*args, **kwargs)
+        except NameError as error:
+            raise explained(error) from None
         results, result = flatten(returned)
         static = tuple((i, x) for i, x in enumerate(results) if isinstance(x, Static))
         outputs = [_output(x) for x in results if not isinstance(x, Static)]
         written = tuple(i for i, t in enumerate(tracers) if t.cell.value is not entry[i])
         values = [read(x) for x in (*outputs, *(tracers[i] for i in written))]
         graph = builder.build(values, getattr(function, "__name__", "main"))
-    weak = tuple(x.weak for x in outputs)
-    captured = tuple(builder.captures)
     return Trace(
-        graph, result, weak, written, captured, static, tuple(builder.notes), builder.order_matters
+        graph,
+        result,
+        tuple(x.weak for x in outputs),
+        written,
+        tuple(builder.captures),
+        static,
+        tuple(builder.notes),
+        builder.order_matters,
+        _separate(builder, written, len(tracers)),
     )
+
+
+def _separate(
+    builder: Builder, written: Sequence[int], arguments: int
+) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of inputs that must not share memory."""
+    numbers = {value: i for i, value in enumerate(builder.inputs)}
+    own = [(i, j) for i in written for j in range(arguments) if i != j]
+    noted = [(numbers[a], numbers[b]) for a, b in builder.separate if {a, b} <= numbers.keys()]
+    return tuple(dict.fromkeys([*own, *noted]))
 
 
 def _output(x: Any) -> Tracer:
     if isinstance(x, Tracer):
         return x
+    if isinstance(x, Masked):
+        raise escape(f"the traced function returned {described(x)}", made_at(x.mask))
     if not is_array(x) and type(x) is not bool:
         raise TracingError(
             message(

@@ -1,67 +1,60 @@
 """Tracers: stand-ins for arrays that record what is done to them.
 
 A `Cell` holds one array's current value. A `Tracer` is a handle: a cell and a path of view steps.
-Reading applies the path, writing puts the piece back through it, so views alias as in NumPy. The
-stack of builders (one per program under construction, per thread) says where nodes go. Begin with
-`Tracer.apply`, then `read` and `write`.
+Reading applies the path, writing puts the piece back through it, so views alias as in NumPy. An
+`IndexTracer` stands for an affine function of loop indices. The programs under construction are in
+`frames`. Begin with `Tracer.apply`, then `read` and `write`.
 """
 
 from __future__ import annotations
 
 import operator
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from adgraph.errors import (
-    DtypeError,
-    ShapeError,
-    TracingError,
-    library_call,
-    message,
-    user_location,
-)
-from adgraph.ir.builder import Builder
-from adgraph.ir.graph import Origin, Value
+from adgraph.errors import DtypeError, ShapeError, TracingError, library_call, message
+from adgraph.ir.dims import Affine, Dim
+from adgraph.ir.graph import Value
 from adgraph.ir.op import Kind, Op, Traced
-from adgraph.ir.types import ArrayType, Constant, dtype_code
-from adgraph.ops.constant import constant, convert
+from adgraph.ir.substitute import symbols_of
+from adgraph.ir.types import ArrayType, Constant, Shape, dtype_code
+from adgraph.ops.constant import convert
+from adgraph.ops.control import index as index_op
+from adgraph.ops.indexing import take
 from adgraph.ops.kinds import resolve_dtypes
-from adgraph.tracing.views import View, composed, contiguous, reshaped, step_type, writable
+from adgraph.tracing.affine import combine
+from adgraph.tracing.frames import (
+    Cell,
+    current,
+    known_constant,
+    literal,
+    origin,
+    read_cell,
+    tracing,
+    uncapturable,
+    write_cell,
+)
+from adgraph.tracing.views import (
+    View,
+    composed,
+    contiguous,
+    picks,
+    reshaped,
+    step_type,
+    viewable,
+    writable,
+)
 
 PythonNumber = type[bool] | type[int] | type[float] | type[complex]
 WEAK: dict[str, PythonNumber] = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 SUPPORTED_KINDS = "biufc"
 
 
-class _Stack(threading.local):
-    def __init__(self) -> None:
-        self.builders: list[Builder] = []
-
-
-_stack = _Stack()
-
-
-def current() -> Builder:
-    """Return the builder of the innermost trace of this thread."""
-    if not _stack.builders:
-        raise TracingError(
-            message(
-                "a traced value was used after its trace had ended",
-                "it stands for an array only while the decorated function is being traced",
-                "return it from the traced function instead of keeping it in a global, an "
-                "attribute or a list",
-            )
-        )
-    return _stack.builders[-1]
-
-
 def advice(text: str) -> str:
     """Add to what to write instead that a function was traced without its source, if one was."""
-    unread = _stack.builders[-1].unread if _stack.builders else []
+    unread = current().unread if tracing() else []
     if not unread:
         return text
     return (
@@ -70,44 +63,14 @@ def advice(text: str) -> str:
     )
 
 
-def tracing() -> bool:
-    """Tell whether a trace is under way in this thread."""
-    return bool(_stack.builders)
-
-
-@contextmanager
-def building(*, nested: bool = False) -> Iterator[Builder]:
-    """Record into a new builder; a nested one may capture values of those around it."""
-    parent = _stack.builders[-1] if nested and _stack.builders else None
-    builder = Builder(parent)
-    _stack.builders.append(builder)
-    try:
-        yield builder
-    finally:
-        _stack.builders.pop()
-
-
-class Cell:
-    """The current value of one array, and what is known of its memory.
-
-    `c_ordered` tells whether NumPy would have made the array in C order, if the arguments are:
-    only then is it known which of its reshapes are views.
-    """
-
-    __slots__ = ("c_ordered", "value")
-
-    def __init__(self, value: Value) -> None:
-        self.value = value
-        self.c_ordered = True
-
-
 class Tracer(Traced):
     """An array, or a view of one, in a program under construction.
 
     `weak` is the Python type of a traced Python number: it takes its partner's dtype (NEP 50).
+    `writable` tells an array from a scalar, and from a view that NumPy makes read-only.
     """
 
-    __slots__ = ("_type", "cell", "path", "weak")
+    __slots__ = ("_type", "cell", "path", "weak", "writable")
     __array_priority__ = 1000.0
 
     def __init__(
@@ -119,6 +82,7 @@ class Tracer(Traced):
         self._type = cell.value.type
         for step in path:
             self._type = step_type(step, self._type)
+        self.writable = bool(self._type.shape)
 
     # --- what an array tells of itself ------------------------------------------------------
 
@@ -128,7 +92,7 @@ class Tracer(Traced):
         return self._type
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """The extents of the axes."""
         return self._type.shape
 
@@ -143,7 +107,7 @@ class Tracer(Traced):
         return len(self._type.shape)
 
     @property
-    def size(self) -> int:
+    def size(self) -> Any:
         """The number of elements."""
         return self._type.size
 
@@ -166,6 +130,17 @@ class Tracer(Traced):
     def mT(self) -> Any:  # noqa: N802
         """The transpose of the last two axes."""
         return np.matrix_transpose(self)
+
+    @property
+    def flat(self) -> Any:
+        """The elements in C order."""
+        method = DISPATCH.method("flat")
+        assert method is not None
+        return method(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[...] = value
 
     @property
     def real(self) -> Any:
@@ -195,27 +170,31 @@ class Tracer(Traced):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         current()  # a value kept after its trace is another mistake
         by = library_call()
-        raise TracingError(
-            message(
-                f"a traced array {self._type} was converted to a plain NumPy array"
-                + (f" by {by}, which adgraph does not know" if by else ""),
-                "while tracing there are no numbers yet, only a program that will compute them",
-                advice(
-                    "use functions of np that take the traced array itself (a @ x, not a.dot(x), "
-                    "for a plain array a)"
-                ),
+        raise uncapturable(
+            TracingError(
+                message(
+                    f"a traced array {self._type} was converted to a plain NumPy array"
+                    + (f" by {by}, which adgraph does not know" if by else ""),
+                    "while tracing there are no numbers yet, only a program that will compute them",
+                    advice(
+                        "use functions of np that take the traced array itself (a @ x, not "
+                        "a.dot(x), for a plain array a)"
+                    ),
+                )
             )
         )
 
     # --- Python's conversions: refused unless the value is known -------------------------------
 
     def __hash__(self) -> int:
-        raise TracingError(
-            message(
-                f"a traced value {self._type} was used as the key of a dict or in a set",
-                "while tracing there is no number yet that could be looked up",
-                "mark the argument as static: @trace(static_argnames=...), or select from an "
-                "array: table[i]",
+        raise uncapturable(
+            TracingError(
+                message(
+                    f"a traced value {self._type} was used as the key of a dict or in a set",
+                    "while tracing there is no number yet that could be looked up",
+                    "mark the argument as static: @trace(static_argnames=...), or select from an "
+                    "array: table[i]",
+                )
             )
         )
 
@@ -224,12 +203,16 @@ class Tracer(Traced):
         known = known_value(self)
         if known is not None:
             return bool(known)
-        raise TracingError(
-            message(
-                f"the truth value of a traced array {self._type} is not known while tracing",
-                "a Python if, while, and, or, not, assert needs a number now; the graph has none",
-                "select elementwise with np.where(condition, a, b), or mark the argument that "
-                "decides as static: @trace(static_argnames=...)",
+        raise uncapturable(
+            TracingError(
+                message(
+                    f"the truth value of a traced array {self._type} is not known while tracing",
+                    "a decision that Python makes (an assert, a generator, code whose source "
+                    "cannot be read, an if on a whole array) needs a number now; the graph has "
+                    "none",
+                    "select elementwise with np.where(condition, a, b), or mark the argument that "
+                    "decides as static: @trace(static_argnames=...)",
+                )
             )
         )
 
@@ -238,15 +221,17 @@ class Tracer(Traced):
         known = known_value(self)
         if known is not None and self.dtype.kind in "iu":
             return operator.index(known.item())
-        raise TracingError(
-            message(
-                f"a traced value {self._type} was used where Python needs an integer now",
-                "sizes, range() and positions in lists must be known while tracing, and a plain "
-                "NumPy array cannot hold a traced value",
-                advice(
-                    "mark the argument as static: @trace(static_argnames=...); an array may be "
-                    "indexed by traced integers: x[i]"
-                ),
+        raise uncapturable(
+            TracingError(
+                message(
+                    f"a traced value {self._type} was used where Python needs an integer now",
+                    "sizes and positions in lists must be known while tracing, and a plain NumPy "
+                    "array cannot hold a traced value",
+                    advice(
+                        "mark the argument as static: @trace(static_argnames=...); an array may "
+                        "be indexed by traced integers: x[i]"
+                    ),
+                )
             )
         )
 
@@ -425,7 +410,7 @@ class ArrayTracer(Tracer):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return operator.index(self.shape[0])
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(self.shape[0]))
@@ -441,6 +426,52 @@ class ScalarTracer(Tracer):
     """A tracer without axes: a NumPy scalar or a Python number."""
 
     __slots__ = ()
+
+
+class IndexTracer(ScalarTracer):
+    """A Python integer that is an affine function of loop indices, another one in every trip."""
+
+    __slots__ = ("dim",)
+
+    def __init__(self, dim: Affine, weak: PythonNumber | None = int) -> None:
+        self.dim = dim
+        super().__init__(Cell(_AN_INTEGER), (), weak)
+
+
+_AN_INTEGER = Value(ArrayType(np.dtype(np.int64), ()))
+
+
+def dim_of(x: Any) -> Dim | None:
+    """Return an integer that Python or a loop index gives, None for anything else."""
+    if isinstance(x, IndexTracer):
+        return x.dim
+    return int(x) if isinstance(x, (int, np.integer)) and not isinstance(x, bool) else None
+
+
+def integer(dim: Dim, weak: PythonNumber | None = int) -> Any:
+    """Return what a user's program sees of a dim: a number, or a tracer of an index."""
+    return IndexTracer(dim, weak) if isinstance(dim, Affine) else dim
+
+
+def question_of(x: Any) -> Dim | None:
+    """Return the difference of two affine functions of loop indices of which a number was made.
+
+    If it is a comparison or an extreme, the sign of the difference would decide it.
+    """
+    node = current().producer(read(x)) if isinstance(x, Tracer) and not x.shape else None
+    sides = [_affine_value(v) for v in node.inputs] if node is not None else []
+    if len(sides) != 2 or None in sides:
+        return None
+    return sides[0] - sides[1]  # type: ignore[operator]  # None was excluded
+
+
+def _affine_value(value: Value) -> Dim | None:
+    node = current().producer(value)
+    if node is not None and node.op is index_op:
+        found: Dim = node.attrs["dim"]
+        return found
+    known = known_constant(value)
+    return dim_of(known.array[()]) if known is not None and not known.array.ndim else None
 
 
 class Dispatch:
@@ -472,19 +503,14 @@ def _handle(cell: Cell, path: tuple[View, ...], weak: PythonNumber | None = None
 def read(handle: Tracer) -> Value:
     """Return the current value of a handle in the current program."""
     builder = current()
-    value = handle.cell.value
-    if not builder.owns(value):
-        raise TracingError(
-            message(
-                f"a traced array {handle.type} of another trace was used",
-                "a traced value stands for an array only in the trace that made it",
-                "pass it as an argument, and return what is needed later",
-            )
-        )
+    if isinstance(handle, IndexTracer):
+        return builder.emit(index_op, (), {"dim": handle.dim}, origin())[0]
+    value = read_cell(handle.cell)
     for step in handle.path:
-        known = _fold(step.op, (value,), step.attrs)
-        (value,) = known or builder.emit(step.op, (value,), step.attrs, origin())
-    return builder.capture(value)
+        operands = step.operands(value)
+        known = _fold(step.op, operands, step.attrs)
+        (value,) = known or builder.emit(step.op, operands, step.attrs, origin())
+    return value
 
 
 def write(handle: Tracer, value: Any) -> None:
@@ -502,9 +528,21 @@ def write(handle: Tracer, value: Any) -> None:
                 )
             ) from None
         new = read(stretched)
+    check_writable(handle)
     _check_reshapes(handle)
-    base = current().capture(handle.cell.value)
-    handle.cell.value = _put(base, handle.path, new)
+    write_cell(handle.cell, _put(read_cell(handle.cell), handle.path, new))
+
+
+def check_writable(handle: Tracer) -> None:
+    """Refuse to write into a view that NumPy makes read-only."""
+    if handle.shape and not handle.writable:
+        raise ShapeError(
+            message(
+                "assignment destination is read-only",
+                "np.broadcast_to and np.diagonal give views that NumPy refuses to write",
+                "copy it first, y = y.copy(), or write into the array it was made of",
+            )
+        )
 
 
 def _check_reshapes(handle: Tracer) -> None:
@@ -536,7 +574,7 @@ def _put(base: Value, path: tuple[View, ...], new: Value) -> Value:
     first, *rest = path
     builder = current()
     if rest:
-        (piece,) = builder.emit(first.op, (base,), first.attrs, origin())
+        (piece,) = builder.emit(first.op, first.operands(base), first.attrs, origin())
         new = _put(piece, tuple(rest), new)
     op, attrs, operands = first.inverse(base, new)
     (result,) = builder.emit(op, operands, attrs, origin())
@@ -544,14 +582,22 @@ def _put(base: Value, path: tuple[View, ...], new: Value) -> Value:
 
 
 def apply_view(handle: Tracer, op: Op, attrs: Mapping[str, Any]) -> Tracer:
-    """Extend the path of a handle by a view step; a scalar or a copy is read at once."""
-    step = View(op, dict(attrs))
-    path = composed(handle.path, step)
+    """Extend the path of a handle by a view step; an element or a copy is read at once."""
+    path = composed(handle.path, View(op, dict(attrs)))
     result = _handle(handle.cell, path)
-    if result.shape and writable(handle.cell.value.type, path):
+    base = handle.cell.value.type
+    if (result.shape or not picks(op)) and viewable(base, path):
+        result.writable = handle.writable and writable(base, path)
         return result
     copied: Tracer = emit(op, (handle,), attrs)
     return copied
+
+
+def part_at(handle: Tracer, position: Tracer, axis: int) -> Tracer:
+    """Return the view of the part at a position along an axis that is known only when running."""
+    part = _handle(handle.cell, (*handle.path, View(take, {"axis": axis}, position.cell)))
+    part.writable = bool(part.shape) and handle.writable
+    return part
 
 
 def emit(op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
@@ -571,27 +617,20 @@ FOLDED_ELEMENTS = 64
 
 def _fold(op: Op, values: tuple[Value, ...], attrs: Mapping[str, Any]) -> tuple[Value, ...] | None:
     """Compute small results of known operands at once, so that Python may ask for them."""
-    producers = [current().producer(v) for v in values]
-    if not producers or op.kind is Kind.REGION:
+    if op.kind is Kind.REGION:
         return None
-    if any(
-        p is None or p.op.kind is not Kind.CONSTANT or p.output.type.size > FOLDED_ELEMENTS
-        for p in producers
-    ):
+    arrays = [c.array for c in map(known_constant, values) if c is not None]
+    if not arrays or len(arrays) < len(values) or symbols_of(tuple(attrs.values())):
+        return None
+    if op.kind is not Kind.VIEW and any(a.size > FOLDED_ELEMENTS for a in arrays):
         return None
     types = op.result_types(tuple(v.type for v in values), attrs)
     if any(t.size > FOLDED_ELEMENTS for t in types):
         return None
     with np.errstate(all="ignore"):
-        arrays = (p.attrs["value"].array for p in producers if p is not None)
         result = op.evaluate(*arrays, **attrs)
     results = result if isinstance(result, tuple) else (result,)
     return tuple(lift(np.asarray(r, t.dtype)) for r, t in zip(results, types, strict=True))
-
-
-def origin() -> Origin:
-    """Return the user's line and the checkpointed scope under way."""
-    return Origin(user_location(), 0, current().scope)
 
 
 # --- lifting ------------------------------------------------------------------------------------
@@ -621,8 +660,7 @@ def lift(x: Any) -> Value:
             )
         )
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    (value,) = current().emit(constant, (), {"value": Constant.of(native)}, origin())
-    return value
+    return literal(Constant.of(native))
 
 
 def as_tracer(x: Any, dtype: Any = None) -> Tracer:
@@ -640,10 +678,10 @@ def known_value(x: Any) -> Any:
     """Return the array of a tracer whose value is a constant of the program, else None."""
     if not isinstance(x, Tracer) or not tracing():
         return None
-    producer = current().producer(read(x))
-    if producer is None or producer.op.kind is not Kind.CONSTANT:
+    if isinstance(x, IndexTracer):
         return None
-    return producer.attrs["value"].array
+    known = known_constant(read(x))
+    return None if known is None else known.array
 
 
 def weak_type(x: Any) -> PythonNumber | None:
@@ -685,9 +723,21 @@ def operate(ufunc: np.ufunc, *operands: Any) -> Any:
     if not all(_operand(x) for x in operands):
         return NotImplemented
     result = DISPATCH.ufunc(ufunc, "__call__", operands, {})
-    if all(weak_type(x) is not None for x in operands):
+    if isinstance(result, Tracer) and all(weak_type(x) is not None for x in operands):
         result.weak = WEAK[result.dtype.kind]
     return result
+
+
+def index_arithmetic(ufunc: np.ufunc, operands: tuple[Any, ...]) -> Any:
+    """Return what an operator gives for loop indices if that is affine or decided, else None."""
+    dims = tuple(map(dim_of, operands))
+    if None in dims or not any(isinstance(x, IndexTracer) for x in operands):
+        return None
+    result = combine(ufunc, dims)  # type: ignore[arg-type]  # None was excluded
+    if not isinstance(result, Affine):
+        return result
+    weak = all(weak_type(x) is not None for x in operands)
+    return IndexTracer(result, int if weak else None)
 
 
 def _is_count(x: Any) -> bool:
@@ -702,7 +752,7 @@ def _operand(x: Any) -> bool:
 def operate_in_place(ufunc: np.ufunc, handle: Tracer, other: Any) -> Any:
     """Apply an in-place operator: an array is written, a number is rebound."""
     result = operate(ufunc, handle, other)
-    if not handle.shape or result is NotImplemented:
+    if result is NotImplemented or not (handle.shape or handle.writable):
         return result
     if not np.can_cast(result.dtype, handle.dtype, "same_kind"):
         raise DtypeError(

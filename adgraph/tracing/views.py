@@ -1,7 +1,8 @@
 """View steps: what a handle does to its array before it is read or written.
 
-A step applies an op of kind view; its inverse writes a piece back. `composed` merges consecutive
-slices; `writable` tells whether NumPy would give a view or a copy.
+A step applies an op of kind view, or selects at a position known only when running; its inverse
+writes a piece back. `composed` merges consecutive slices; `writable` tells whether NumPy would give
+a view or a copy.
 """
 
 from __future__ import annotations
@@ -12,21 +13,32 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Value
 from adgraph.ir.op import Op
-from adgraph.ir.types import ArrayType, Slice
-from adgraph.ops.shape import getitem, reshape, transpose, update
+from adgraph.ir.substitute import symbols_of
+from adgraph.ir.types import ArrayType, Index, Shape, Slice
+from adgraph.ops.indexing import put, take
+from adgraph.ops.shape import broadcast, getitem, reshape, transpose, update
+from adgraph.tracing.frames import Cell, read_cell
 
 
 @dataclass(frozen=True)
 class View:
-    """One step: an op of kind view and its attributes."""
+    """One step: an op of kind view and its attributes, or `take` and the position it takes."""
 
     op: Op
     attrs: Mapping[str, Any]
+    position: Cell | None = None
+
+    def operands(self, base: Value) -> tuple[Value, ...]:
+        """Return the operands of the op for a base."""
+        return (base,) if self.position is None else (base, read_cell(self.position))
 
     def inverse(self, base: Value, new: Value) -> tuple[Op, dict[str, Any], tuple[Value, ...]]:
         """Return the op, attributes and operands that put `new` back into `base`."""
+        if self.position is not None:
+            return put, {**self.attrs, "unique": True}, (base, new, read_cell(self.position))
         if self.op is getitem:
             return update, dict(self.attrs), (base, new)
         if self.op is transpose:
@@ -38,7 +50,8 @@ class View:
 
 def step_type(step: View, type: ArrayType) -> ArrayType:
     """Return the type after a step."""
-    (result,) = step.op.result_types((type,), step.attrs)
+    types = (type,) if step.position is None else (type, step.position.value.type)
+    (result,) = step.op.result_types(types, step.attrs)
     return result
 
 
@@ -50,16 +63,14 @@ def composed(path: tuple[View, ...], step: View) -> tuple[View, ...]:
     return (*path, step)
 
 
-def compose_index(
-    outer: tuple[int | Slice, ...], inner: tuple[int | Slice, ...]
-) -> tuple[int | Slice, ...]:
+def compose_index(outer: Index, inner: Index) -> Index:
     """Return the index equal to indexing by `outer` and then by `inner`."""
     rest = iter(inner)
-    return tuple(o if isinstance(o, int) else _within(o, next(rest)) for o in outer)
+    return tuple(_within(o, next(rest)) if isinstance(o, Slice) else o for o in outer)
 
 
-def _within(outer: Slice, inner: int | Slice) -> int | Slice:
-    if isinstance(inner, int):
+def _within(outer: Slice, inner: Dim | Slice) -> Dim | Slice:
+    if not isinstance(inner, Slice):
         return outer.start + inner * outer.step
     start = outer.start + inner.start * outer.step
     return Slice(start, inner.size, outer.step * inner.step)
@@ -75,14 +86,16 @@ def reshaped(base: ArrayType, path: tuple[View, ...]) -> bool:
     return False
 
 
-def _long(type: ArrayType) -> tuple[int, ...]:
+def _long(type: ArrayType) -> Shape:
     return tuple(n for n in type.shape if n != 1)
 
 
 def contiguous(base: ArrayType, path: tuple[View, ...]) -> bool:
-    """Tell whether the path of a C-contiguous array leads to one in C order."""
+    """Tell whether the path of a C-contiguous array is known to lead to one in C order."""
     if not path:
         return True
+    if _symbolic(base, path):
+        return False
     array = layout(base)
     for step in path:
         if step.op is reshape:
@@ -93,8 +106,21 @@ def contiguous(base: ArrayType, path: tuple[View, ...]) -> bool:
     return steps == sorted(steps, reverse=True)
 
 
+def picks(op: Op) -> bool:
+    """Tell whether a step to no axes gives a scalar, and not an array without axes."""
+    return op is getitem
+
+
 def writable(base: ArrayType, path: tuple[View, ...]) -> bool:
     """Tell whether the path gives a writable view of a C-contiguous array in NumPy."""
+    return all(step.op is not broadcast for step in path) and viewable(base, path)
+
+
+def viewable(base: ArrayType, path: tuple[View, ...]) -> bool:
+    """Tell whether the path gives a view of a C-contiguous array in NumPy."""
+    if _symbolic(base, path):
+        viewed = all(step.op in (getitem, transpose, reshape, broadcast, take) for step in path)
+        return viewed and not reshaped(base, path)
     array = layout(base)
     for step in path:
         if step.op is reshape:
@@ -102,11 +128,17 @@ def writable(base: ArrayType, path: tuple[View, ...]) -> bool:
                 array = np.reshape(array, step.attrs["shape"], copy=False)
             except ValueError:
                 return False
-        elif step.op in (getitem, transpose):
+        elif step.op in (getitem, transpose, broadcast):
             array = step.op.evaluate(array, **step.attrs)
         else:
             return False
     return True
+
+
+def _symbolic(base: ArrayType, path: tuple[View, ...]) -> bool:
+    """Tell whether a shape or a step changes with a loop index or when running."""
+    moving = (step.position or symbols_of(tuple(step.attrs.values())) for step in path)
+    return base.ragged or any(moving)
 
 
 def layout(type: ArrayType) -> np.ndarray[Any, Any]:

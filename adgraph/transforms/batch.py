@@ -10,13 +10,25 @@ import numpy as np
 from adgraph.errors import DerivativeError, message
 from adgraph.ir.builder import Builder, copy_node
 from adgraph.ir.graph import Graph, Node, Value
-from adgraph.tracing.tracer import building, read, tracer
+from adgraph.tracing.frames import building
+from adgraph.tracing.tracer import read, tracer
+from adgraph.transforms.regions import RULES
 
 
 def batch(graph: Graph, size: int, batched: Sequence[bool]) -> Graph:
     """Return the graph whose flagged inputs, and all outputs, have an axis of `size` in front.
 
     What depends on no flagged input is computed once and broadcast at the end.
+    """
+    return batch_some(graph, size, batched, (True,) * len(graph.outputs))[0]
+
+
+def batch_some(
+    graph: Graph, size: int, batched: Sequence[bool], wanted: Sequence[bool]
+) -> tuple[Graph, tuple[bool, ...]]:
+    """Batch a graph, giving the axis to the outputs in `wanted` and to those that need it.
+
+    Return the graph, and which outputs have the axis.
     """
     with building() as builder:
         env: dict[Value, Value] = {}
@@ -29,16 +41,30 @@ def batch(graph: Graph, size: int, batched: Sequence[bool]) -> Graph:
         for node in graph.nodes:
             if flagged.isdisjoint(node.inputs):
                 copy_node(builder, node, env)
+            elif node.op in RULES:
+                _batch_region(builder, node, env, flagged, size)
             else:
                 _batch_node(builder, node, env, flagged)
                 flagged.update(node.outputs)
         outputs = []
-        for value in graph.outputs:
+        for value, want in zip(graph.outputs, wanted, strict=True):
             result: Any = tracer(env[value])
-            if value not in flagged:
+            if want and value not in flagged:
                 result = np.broadcast_to(result, (size, *value.type.shape))
             outputs.append(read(result))
-        return builder.build(outputs, f"{graph.name}_batch")
+        flags = tuple(w or v in flagged for v, w in zip(graph.outputs, wanted, strict=True))
+        return builder.build(outputs, f"{graph.name}_batch"), flags
+
+
+def _batch_region(
+    builder: Builder, node: Node, env: dict[Value, Value], flagged: set[Value], size: int
+) -> None:
+    flags = tuple(v in flagged for v in node.inputs)
+    with builder.at(node.origin):
+        args = tuple(tracer(env[v]) for v in node.inputs)
+        results, batched = RULES[node.op].batch(node, args, flags, size)
+        env.update(zip(node.outputs, map(read, results), strict=True))
+        flagged.update(v for v, flag in zip(node.outputs, batched, strict=True) if flag)
 
 
 def _batch_node(builder: Builder, node: Node, env: dict[Value, Value], flagged: set[Value]) -> None:

@@ -16,8 +16,10 @@ from adgraph.errors import DerivativeError, message
 from adgraph.ir.builder import Builder, copy_node
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ops.kinds import add_tangents
-from adgraph.tracing.tracer import Tracer, as_tracer, building, read, tracer
+from adgraph.tracing.frames import building
+from adgraph.tracing.tracer import Tracer, as_tracer, read, tracer
 from adgraph.transforms.products import weigh
+from adgraph.transforms.regions import RULES
 
 
 def jvp(graph: Graph, active: Sequence[int]) -> Graph:
@@ -32,8 +34,12 @@ def jvp(graph: Graph, active: Sequence[int]) -> Graph:
             value = graph.inputs[i]
             tangents[value] = tracer(builder.input(value.type, _tangent_name(value)))
         for node in graph.nodes:
+            moved = any(v in tangents for v in node.inputs)
+            if moved and node.op in RULES:
+                _push_region(builder, node, env, tangents)
+                continue
             copy_node(builder, node, env)
-            if any(v in tangents for v in node.inputs):
+            if moved:
                 _push(builder, node, env, tangents)
         ends = [tangents.get(v) for v in graph.outputs]
         dys = [
@@ -73,6 +79,18 @@ def _push(
             if dy is not None and value.type.inexact:
                 stretched = np.broadcast_to(dy, value.type.shape)
                 tangents[value] = as_tracer(stretched, value.type.dtype)
+
+
+def _push_region(
+    builder: Builder, node: Node, env: dict[Value, Value], tangents: dict[Value, Any]
+) -> None:
+    """Emit a region that computes its results and their tangents."""
+    seeds = tuple(tangents.get(v) for v in node.inputs)
+    with builder.at(node.origin):
+        args = tuple(tracer(env[v]) for v in node.inputs)
+        results, dys = RULES[node.op].jvp(node, seeds, args)
+        env.update(zip(node.outputs, map(read, results), strict=True))
+        tangents.update((v, dy) for v, dy in zip(node.outputs, dys, strict=True) if dy is not None)
 
 
 def push_node(

@@ -6,6 +6,7 @@ from adgraph.analysis.cost import KERNEL_SECONDS, NOTHING, graph_cost, node_cost
 from adgraph.ir.builder import Builder
 from adgraph.ir.graph import Graph, Node
 from adgraph.ir.op import Kind, Op
+from adgraph.ir.parse import parse
 from adgraph.ir.types import ArrayType
 from adgraph.ops import elementwise, linalg, reduction, shape
 
@@ -103,3 +104,89 @@ def test_the_cost_of_a_graph_is_the_sum_of_its_nodes() -> None:
 
 def test_reductions_count_every_operand() -> None:
     assert node_cost(single(reduction.reduce_sum, matrix(10), axis=(0,))).flops == 100
+
+
+# --- loops and branches --------------------------------------------------------------------------
+
+TRIANGLE = """
+graph @f(%x: f64[101]) -> (f64[101]) {
+  %y: f64[101] = loop[symbol=i, start=0, trips=101, step=1, constants=0](%x) {
+    body = graph @body(%x: f64[101]) -> (f64[101]) {
+      %0: f64[i] = getitem[index=(0:i,)](%x)
+      %1: f64[i] = multiply(%0, %0)
+      %2: f64[] = sum[axis=(0,)](%1)
+      %3: f64[101] = update[index=(i,)](%x, %2)
+      return %3
+    }
+  }
+  return %y
+}
+"""
+
+
+def test_a_loop_costs_its_trips_at_mean_extents() -> None:
+    cost = graph_cost(parse(TRIANGLE))
+    products = 101 * 50
+    assert cost.flops == 2 * products + 101
+    assert cost.bytes_written == 8 * (products + 101 + 101)
+    assert cost.seconds < 101 * 3 * KERNEL_SECONDS  # no calls inside
+
+
+def test_an_inner_loop_counts_for_every_trip_of_the_outer_one() -> None:
+    twice = TRIANGLE.replace("trips=101", "trips=202")
+    assert graph_cost(parse(twice)).seconds > 1.9 * graph_cost(parse(TRIANGLE)).seconds
+    nested = """
+graph @f(%x: f64[8]) -> (f64[8]) {
+  %y: f64[8] = loop[symbol=i, start=0, trips=10, step=1, constants=0](%x) {
+    body = graph @outer(%x: f64[8]) -> (f64[8]) {
+      %z: f64[8] = loop[symbol=j, start=0, trips=i, step=1, constants=0](%x) {
+        body = graph @inner(%x: f64[8]) -> (f64[8]) {
+          %0: f64[8] = multiply(%x, %x)
+          return %0
+        }
+      }
+      return %z
+    }
+  }
+  return %y
+}
+"""
+    assert graph_cost(parse(nested)).flops == 8 * 45
+
+
+BRANCH = """
+graph @f(%p: bool[], %x: f64[1000]) -> (f64[1000]) {
+  %y: f64[1000] = cond(%p, %x) {
+    then = graph @then(%x: f64[1000]) -> (f64[1000]) {
+      %0: f64[1000] = exp(%x)
+      return %0
+    }
+    orelse = graph @orelse(%x: f64[1000]) -> (f64[1000]) {
+      return %x
+    }
+  }
+  return %y
+}
+"""
+
+
+def test_a_branch_costs_its_dearer_program() -> None:
+    branch = parse(BRANCH)
+    taken = branch.nodes[0].attrs["then"]
+    assert graph_cost(branch).flops == graph_cost(taken).flops
+
+
+def test_a_loop_of_unknown_length_costs_more_than_one_trip() -> None:
+    text = """
+graph @f(%n: i64[], %x: f64[1000]) -> (f64[1000]) {
+  %y: f64[1000] = counted[symbol=t, constants=0, reverse=False, capacity=CAP](%n, %x) {
+    body = graph @body(%x: f64[1000]) -> (f64[1000]) {
+      %0: f64[1000] = multiply(%x, %x)
+      return %0
+    }
+  }
+  return %y
+}
+"""
+    costs = [graph_cost(parse(text.replace("CAP", cap))) for cap in ("None", "4")]
+    assert [c.flops for c in costs] == [32_000, 4000]

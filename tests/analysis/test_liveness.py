@@ -6,6 +6,7 @@ from adgraph.analysis.liveness import buffer_bytes, residuals, roots
 from adgraph.errors import Location
 from adgraph.ir.builder import Builder
 from adgraph.ir.graph import Origin
+from adgraph.ir.parse import parse
 from adgraph.ir.types import ArrayType, Slice
 from adgraph.ops import elementwise, reduction, shape
 
@@ -42,3 +43,44 @@ def test_residuals_are_computed_by_the_primal_program_and_read_by_its_derivative
 def test_buffers_take_whole_cache_lines() -> None:
     sizes = [buffer_bytes(ArrayType(np.dtype("f4"), (n,))) for n in (0, 1, 16, 17)]
     assert sizes == [0, 64, 64, 128]
+
+
+CONTROL = """
+graph @f(%p: bool[], %n: i64[], %x: f64[4]) -> (f64[4], f64[4]) {
+  %a: f64[4] = while[symbol=t, constants=0, capacity=None](%x) {
+    test = graph @test(%x: f64[4]) -> (bool[]) {
+      %0: f64[] = getitem[index=(0,)](%x)
+      %1: f64[] = const[value=3.0]()
+      %2: bool[] = less(%0, %1)
+      return %2
+    }
+    body = graph @body(%x: f64[4]) -> (f64[4]) {
+      %0: f64[4] = add(%x, %x)  # order=0
+      return %0
+    }
+  }
+  %b: f64[4] = cond(%p, %a) {  # order=1
+    then = graph @then(%a: f64[4]) -> (f64[4]) {
+      %0: f64[4] = sin(%a)  # order=1
+      return %0
+    }
+    orelse = graph @orelse(%a: f64[4]) -> (f64[4]) {
+      return %a
+    }
+  }
+  %c: f64[4] = counted[symbol=s, constants=0, reverse=True, capacity=None](%n, %b) {  # order=1
+    body = graph @body(%x: f64[4]) -> (f64[4]) {
+      %0: f64[4] = add(%x, %x)  # order=1
+      return %0
+    }
+  }
+  return %a, %c
+}
+"""
+
+
+def test_what_a_backward_branch_reads_of_a_primal_loop_is_kept() -> None:
+    graph = parse(CONTROL)
+    (residual,) = residuals(graph)
+    assert residual.value is graph.outputs[0]
+    assert residual.node.op.name == "add"

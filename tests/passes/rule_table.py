@@ -16,7 +16,16 @@ from adgraph.ir.types import Slice
 from adgraph.ops.constant import convert, stop_gradient
 from adgraph.ops.elementwise import multiply_no_nan, power, where
 from adgraph.ops.reduction import reduce_sum
-from adgraph.ops.shape import broadcast, concatenate, getitem, place, reshape, transpose, update
+from adgraph.ops.shape import (
+    add_at,
+    broadcast,
+    concatenate,
+    getitem,
+    place,
+    reshape,
+    transpose,
+    update,
+)
 from adgraph.passes.rewrite import Rule, Table
 from adgraph.passes.simplify import CHAINS, LOCAL, RELEASE
 from adgraph.passes.stabilize import STABLE
@@ -104,6 +113,25 @@ def _sum_of_slices(x: Any) -> Any:
     return total + _placed(y, (1,)) + np.sin(y) + _placed(y, _interval(2, 4))
 
 
+def _ten_boxes(x: Any) -> Any:
+    total = np.sin(x)
+    for i in range(10):
+        total = add_at(total, getitem(x, index=(i + 1,)), index=(11 - i,))
+    return total
+
+
+def _chain_of_sums(x: Any) -> Any:
+    pair = getitem(x, index=_interval(0, 2))
+    total = place(pair, index=_interval(0, 2), shape=(4,))
+    total = add_at(total, pair * pair, index=_interval(1, 3))
+    return add_at(total, np.sin(pair), index=_interval(2, 4))
+
+
+def _cleared(x: Any, v: Any) -> Any:
+    y = update(x, np.zeros_like(v), index=_interval(1, 3))
+    return add_at(y, v, index=_interval(1, 3)), np.sin(y)
+
+
 def _softmax(x: Any) -> Any:
     return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)
 
@@ -189,6 +217,12 @@ CASES = (
         lambda x, v: getitem(update(x, v, index=(Slice(1, 3, 2),)), index=(3,)),
         (HARD, OTHER[:3]),
     ),
+    Case("slice of sum", lambda x, v: add_at(x, v, index=(2,))[:2], (HARD, 3.0)),
+    Case(
+        "slice of sum",
+        lambda x, v: getitem(add_at(x, v, index=_interval(1, 4)), index=(2,)),
+        (HARD, OTHER[:3]),
+    ),
     Case(
         "slice of place",
         lambda x: getitem(place(x, index=_interval(1, 5), shape=(9,)), index=_interval(2, 4)),
@@ -212,6 +246,25 @@ CASES = (
     ),
     Case("update by itself", lambda x: update(x, x[2], index=(2,)), (HARD,)),
     Case("update of zeros", lambda v: update(_fresh(3), v, index=_interval(0, 2)), (HARD[:2],)),
+    Case(
+        "update again",
+        lambda x, y: update(add_at(x, y[0], index=(1,)), y, index=_interval(0, 4)),
+        (PLAIN, OTHER),
+    ),
+    Case("add zeros to box", lambda x: add_at(x, _fresh(2), index=_interval(1, 3)), (HARD,)),
+    Case("add box to zeros", lambda v: add_at(_fresh(4), v, index=_interval(1, 3)), (HARD[:2],)),
+    Case("add to everything", lambda x, v: add_at(x, v, index=_interval(0, 4)), (HARD[:4], OTHER)),
+    Case("add to written box", _cleared, (HARD, OTHER[:2])),
+    Case(
+        "add to written box",
+        lambda x, v: add_at(add_at(x, v, index=(1,)), v * v, index=(1,)),
+        (PLAIN, 3.0),
+    ),
+    Case(
+        "add to written box",
+        lambda x, v: add_at(place(x, index=(1,), shape=(3,)), v, index=(1,)),
+        (0.5, 3.0),
+    ),
     Case("place everything", lambda x: place(x, index=(0,), shape=(1,)), (1.5,)),
     Case(
         "place twice",
@@ -227,7 +280,20 @@ CASES = (
     Case("updates", _four_elements, (PLAIN,)),
     Case("updates", _columns, (PLAIN,)),
     Case("updates", _overlapping, (PLAIN,)),
-    Case("sum of places", _sum_of_slices, (PLAIN,)),
+    Case("sum of boxes", _sum_of_slices, (PLAIN,)),
+    Case("sum of boxes", _ten_boxes, (np.linspace(0.5, 2, 12),)),
+    Case("sum of boxes", _chain_of_sums, (PLAIN,)),
+    Case("sum of boxes", lambda x, v: x + place(v, index=(2,), shape=(4,)), (PLAIN, 3.0)),
+    Case(
+        "update by sum",
+        lambda x, v: update(x, v + getitem(x, index=_interval(1, 3)), index=_interval(1, 3)),
+        (HARD, OTHER[:2]),
+    ),
+    Case(
+        "update by sum",
+        lambda x, v: update(x, getitem(x, index=_interval(1, 3)) - v, index=_interval(1, 3)),
+        (HARD, 3.0),
+    ),
     Case("concatenate empty", lambda x: concatenate(x, x[:0], axis=0), (HARD,)),
     Case("concatenate one", lambda x: concatenate(x, axis=0), (HARD,)),
     Case(

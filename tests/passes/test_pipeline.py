@@ -14,8 +14,8 @@ from adgraph.errors import GraphError
 from adgraph.ir.graph import Graph
 from adgraph.ir.parse import parse
 from adgraph.ops.constant import stop_gradient
-from adgraph.passes.pipeline import CANONICAL, FINAL, Pass, count_nodes, run_pipeline
-from adgraph.passes.rewrite import Rule, Site, Table, rewrite
+from adgraph.passes.pipeline import CANONICAL, FINAL, Pass, run_pipeline
+from adgraph.passes.rewrite import Rule, Site, Table, count_nodes, rewrite
 from adgraph.passes.simplify import simplify
 from adgraph.transforms.vjp import vjp
 from tests.passes.test_cleanup import region
@@ -56,7 +56,7 @@ def test_the_report_prints_as_a_table() -> None:
     head, *rows = str(report).splitlines()
     assert head.split() == ["@messy", "before", "after", "ms", "rules"]
     assert [row.split()[0] for row in rows] == [*(p.name for p in CANONICAL), "total"]
-    assert rows[1].endswith("x * 1: 1, x - 0: 1")
+    assert rows[2].endswith("x * 1: 1, x - 0: 1")
     assert all(re.match(r"\w+ +\d+ +\d+ +\d+\.\d\d", row) for row in rows)
 
 
@@ -138,11 +138,11 @@ def test_verification_finds_a_pass_that_breaks_a_graph() -> None:
 
 
 def test_programs_inside_nodes_are_simplified_too() -> None:
-    outer = region(graph_of(lambda x: x * 1.0, VECTOR))
+    outer = region(graph_of(lambda x: np.sin(x * 1.0), VECTOR))
     after, report = run_pipeline(outer, FINAL)
-    assert after.nodes[0].attrs["body"].nodes == ()
+    assert len(after.nodes[0].attrs["body"].nodes) == 1
     assert report.hits["x * 1"] == 1
-    assert report.records[0].before == 3
+    assert report.records[0].before == 4
 
 
 def test_rewritten_nodes_keep_the_line_and_the_order_of_the_original() -> None:

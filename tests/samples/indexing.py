@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ops.indexing import index_add
 from tests.samples.reduction import normal, row
 from tests.samples.sample import Make, Sample
 
@@ -47,6 +48,16 @@ def _added(x: Any, v: Any, i: Any) -> Any:
     out = np.zeros_like(x)
     np.add.at(out, (slice(1, None), i), v)
     return out * x[0]
+
+
+def _added_to(x: Any, v: Any, i: Any) -> Any:
+    return index_add(np.sin(x), v, i, axis=1) * x
+
+
+def _added_to_rows(x: Any) -> Any:
+    """The index depends on a float argument, so that batching gives every element its own."""
+    order = np.rint(x[:, 0] * 0).astype(np.int64) + np.arange(len(x)) // 2
+    return index_add(x * x, np.sin(x), order, axis=0)
 
 
 def _masked(x: Any) -> Any:
@@ -101,6 +112,10 @@ SAMPLES: list[Sample] = [
     row("put where indices repeat", "put", _assigned, valued((3, 4), (3, 3), [3, 1, 3])),
     row("put at constants", "put", _assigned_constants, normal((3, 3, 2), (2, 2))),
     row("add.at", "scatter_add", _added, valued((3, 4), (2, 3), [3, 1, 3]), exact=False),
+    row("index_add", "index_add", _added_to, valued((3, 4), (3, 3), [3, 1, 3]), exact=False),
+    row("index_add at one position", "index_add", _added_to, valued((3, 4), (3,), 2)),
+    row("batched index_add", "index_add", _added_to_rows, normal((4, 3)), exact=False,
+        analytic=False),
     row("write through a traced mask", "where", _masked, normal((3, 4)), analytic=False),
     row("batched indices", "take put scatter_add", _batched_index, normal((4, 3)),
         analytic=False, exact=False),

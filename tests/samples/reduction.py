@@ -92,6 +92,7 @@ EXTREMA = [
     _kinked("maximum.reduce", "max", lambda x: np.maximum.reduce(x)),
     _kinked("minimum.reduce", "min", lambda x: np.minimum.reduce(x, axis=(0, 1))),
     _kinked("ptp", "max min", lambda x: np.ptp(x, axis=0)),
+    _kinked("max of a mask", "nonempty max", lambda x: x[x[..., 0] > 0].max(axis=0)),
 ]
 
 LOGARITHMS = [
@@ -121,6 +122,8 @@ POSITIONS = [
     _flat("argmax", "argmax", np.argmax, errors=((normal((0,)), ValueError),)),
     _flat("argmax axis", "argmax", lambda x: np.argmax(x, axis=1, keepdims=True)),
     _flat("argmin", "argmin", lambda x: x.argmin(0), errors=((normal((0, 3)), ValueError),)),
+    _flat("argsort", "argsort", lambda x: np.argsort(np.round(x, 1), axis=1, kind="stable")),
+    _flat("argsort of all", "argsort", lambda x: x.argsort(None), resizable=True),
     _flat("any", "any", lambda x: np.any(x > 1, axis=0), resizable=True),
     _flat("all", "all", lambda x: np.all(x > -1, axis=(0, 1)), resizable=True),
     _flat("count_nonzero", "sum", lambda x: np.count_nonzero(x > 0, axis=1)),

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ir.types import Slice
+from adgraph.ops.shape import add_at
 from tests.samples.reduction import normal, row
 from tests.samples.sample import Sample
 
@@ -21,6 +23,11 @@ def _written(x: Any) -> Any:
     x[1:] *= 2
     x.T[0] = x[:, 1] ** 2
     return x
+
+
+def _added_to(x: Any, v: Any) -> Any:
+    y = add_at(np.sin(x), v, index=(Slice(1, 2, 2), Slice(2, 3, -1)))
+    return add_at(y, v[0] * v[1], index=(0, Slice(0, 3, 1))) * y
 
 
 def _tied(x: Any) -> Any:
@@ -47,6 +54,7 @@ SAMPLES: list[Sample] = [
     row("place", "place", lambda x: np.pad(x, ((1, 2), (0, 1))), normal((3, 2)), resizable=True),
     row("update", "update", _filled, normal((2, 2), (3,))),
     row("update of an argument", "update getitem", _written, normal((4, 3))),
+    row("add_at", "add_at getitem", _added_to, normal((4, 3), (2, 3))),
     row(
         "concatenate",
         "concatenate",

@@ -31,7 +31,7 @@ def test_the_planned_peak_keeps_any_budget_or_the_error_names_one_that_works(
     try:
         schedule, plan = schedule_and_plan(graph, budget=budget, may_share=may_share)
     except BudgetError as error:
-        found = re.search(r"the smallest budget that works is (\d+) bytes", str(error))
+        found = re.search(r"the smallest budget found to work is (\d+) bytes", str(error))
         assert found is not None
         budget = int(found[1])
         schedule, plan = schedule_and_plan(graph, budget=budget, may_share=may_share)

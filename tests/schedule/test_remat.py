@@ -27,7 +27,7 @@ def ordered(graph: Graph) -> Schedule:
 
 
 def named_budget(error: BudgetError) -> int:
-    found = re.search(r"the smallest budget that works is (\d+) bytes", str(error))
+    found = re.search(r"the smallest budget found to work is (\d+) bytes", str(error))
     assert found is not None
     return int(found[1])
 

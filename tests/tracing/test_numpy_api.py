@@ -784,7 +784,7 @@ REFUSALS = [
     (lambda x: np.broadcast_to(x, (2, 4, 3), subok=True), "subok=True"),
     (lambda x: np.einsum("ij->ji", x, order="F"), "order='F'"),
     (lambda x: x[x > 0], "np.where"),
-    (lambda x: x[x[0] > 0, 1], "np.where"),
+    (lambda x: x[x[:, 0] > 0, [0, 1]], "beside another array"),
     (lambda x: np.compress(x[0] > 0, x, 1), "np.where"),
     (lambda x: x.__setitem__([0, 0], x[:2]), "np.add.at"),
     (lambda x: x.__setitem__(x > 0, np.arange(3.0)), "np.where"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import linecache
 import math
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adgraph.tracing.source import UNDEFINED, is_rewritten, rewrite
+from adgraph.tracing.source import UNDEFINED, Variables, is_rewritten, rewrite
 from tests.tracing import programs
 from tests.tracing.programs import EVENTS, PROGRAMS, Derived, Program
 
@@ -50,23 +51,19 @@ class PlainHooks:
         self,
         iterable: Iterable[Any],
         body: Callable[[Any], Any],
-        get: Any,
-        set_: Any,
-        names: tuple[str, ...],
+        variables: Variables,
         line: int,
     ) -> None:
-        self.seen.append(("for_", names, line))
+        self.seen.append(("for_", variables.names, line))
         for item in iterable:
-            set_(get())
+            variables.set(variables.get())
             if body(item):
                 break
 
-    def while_(
-        self, test: Any, body: Any, get: Any, set_: Any, names: tuple[str, ...], line: int
-    ) -> None:
-        self.seen.append(("while_", names, line))
+    def while_(self, test: Any, body: Any, variables: Variables, line: int) -> None:
+        self.seen.append(("while_", variables.names, line))
         while test():
-            set_(get())
+            variables.set(variables.get())
             body()
 
     def if_(
@@ -74,13 +71,11 @@ class PlainHooks:
         condition: Any,
         then: Any,
         orelse: Any,
-        get: Any,
-        set_: Any,
-        names: tuple[str, ...],
+        variables: Variables,
         line: int,
     ) -> None:
-        self.seen.append(("if_", names, line))
-        set_(get())
+        self.seen.append(("if_", variables.names, line))
+        variables.set(variables.get())
         if condition:
             then()
         else:
@@ -111,6 +106,34 @@ class PlainHooks:
     def not_(self, value: Any) -> bool:
         self.seen.append(("not_",))
         return not value
+
+    def attribute(self, obj: Any, name: str) -> Any:
+        self.seen.append(("attribute", name))
+        return getattr(obj, name)
+
+    def made(self, obj: Any) -> Any:
+        self.seen.append(("made", type(obj)))
+        return obj
+
+    def changing(self, obj: Any) -> Any:
+        self.seen.append(("changing", type(obj)))
+        return obj
+
+    def augmenting(self, obj: Any) -> None:
+        self.seen.append(("augmenting", type(obj)))
+
+    def caught(self) -> None:
+        pass
+
+    def storing(self, *names: str) -> None:
+        self.seen.append(("storing", names))
+
+    def sharing(self, variables: Variables) -> None:
+        self.seen.append(("sharing", variables.names))
+
+    def attempt(self) -> contextlib.AbstractContextManager[None]:
+        self.seen.append(("attempt",))
+        return contextlib.nullcontext()
 
 
 USER_FILES = (programs.__file__, "<generated")
@@ -372,7 +395,8 @@ def test_hooks_see_operations_with_names_and_lines() -> None:
     assert rewritten is not None
     rewritten(1)
     line = original.__code__.co_firstlineno + 2
-    assert hooks.seen == [("call", "range"), ("for_", ("_", "y"), line)]
+    seen = [event for event in hooks.seen if event[0] != "augmenting"]
+    assert seen == [("call", "range"), ("for_", ("_", "y"), line)]
 
 
 def test_flags_are_the_only_names_added_to_the_users() -> None:
@@ -387,12 +411,12 @@ def test_flags_are_the_only_names_added_to_the_users() -> None:
 def test_unbound_variables_are_undefined_and_stay_unbound_when_put_back() -> None:
     class Peeking(PlainHooks):
         def if_(self, *args: Any) -> None:
-            _, then, _, get, set_, names, _ = args
-            assert (names, get()) == (("value",), (UNDEFINED,))
+            _, then, _, variables, _ = args
+            assert (variables.names, variables.get()) == (("value",), (UNDEFINED,))
             then()
-            assert get() == (1,)
-            set_((UNDEFINED,))
-            set_((UNDEFINED,))
+            assert variables.get() == (1,)
+            variables.set((UNDEFINED,))
+            variables.set((UNDEFINED,))
 
     rewritten = rewrite(programs.unbound_in_branch, Peeking())
     assert rewritten is not None

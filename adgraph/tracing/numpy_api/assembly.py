@@ -16,6 +16,7 @@ from adgraph.ir.op import type_of
 from adgraph.ir.types import Slice
 from adgraph.ops import indexing
 from adgraph.ops import shape as ops
+from adgraph.tracing.affine import box as cut
 from adgraph.tracing.numpy_api.shape import (
     atleast_1d,
     atleast_2d,
@@ -126,7 +127,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
 def part(x: Tracer, axis: int, start: int, stop: int | None) -> Any:
     """Return the view `x[..., start:stop, ...]` along one axis."""
     box = [Slice(0, n, 1) for n in x.shape]
-    box[axis] = Slice.of(slice(start, stop), x.shape[axis])
+    box[axis] = cut(slice(start, stop), x.shape[axis])
     return ops.getitem(x, index=tuple(box))
 
 
@@ -196,7 +197,7 @@ def flip(m: Any, axis: Any = None) -> Any:
     x = as_tracer(m)
     axes = normal_axes(axis, x.ndim)
     box = tuple(
-        Slice(n - 1, n, -1) if i in axes and n > 1 else Slice(0, n, 1)
+        Slice(n - 1, n, -1) if i in axes and n not in (0, 1) else Slice(0, n, 1)
         for i, n in enumerate(x.shape)
     )
     return ops.getitem(x, index=box) if axes else x

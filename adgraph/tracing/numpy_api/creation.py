@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import DtypeError, ShapeError, message
+from adgraph.ir.dims import Affine, UndecidedError, nonnegative, upper_bound
 from adgraph.ir.op import type_of
+from adgraph.tracing.affine import steps
 from adgraph.tracing.numpy_api.assembly import stack
 from adgraph.tracing.numpy_api.shape import broadcast_to, check_order, shape_tuple, strong
 from adgraph.tracing.numpy_api.table import implements, refuse
-from adgraph.tracing.tracer import Tracer, as_tracer, in_c_order, result_dtype
+from adgraph.tracing.tracer import Tracer, as_tracer, dim_of, in_c_order, integer, result_dtype
 
 CONSTRUCTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -73,7 +75,7 @@ def array(
     check_order("np.array", order)
     refuse("np.array", subok=subok, like=like)
     x = as_tracer(nested_array(object, dtype), dtype)
-    fresh = strong(x) if copy or x.weak else x
+    fresh = boxed(x) if copy or x.weak else x
     return np.reshape(fresh, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else fresh
 
 
@@ -94,7 +96,14 @@ def asarray(
     if not isinstance(x, Tracer):
         return x
     converted = as_tracer(x, dtype)
-    return strong(converted) if x.weak or copy else converted
+    return boxed(converted) if copy or not (x.shape or x.writable) else converted
+
+
+def boxed(x: Tracer) -> Tracer:
+    """Return a new array with the same elements; unlike a scalar it can be written."""
+    array = strong(x)
+    array.writable = True
+    return array
 
 
 def _shape(name: str, shape: Any, order: Any, device: Any, like: Any) -> tuple[int, ...]:
@@ -134,7 +143,7 @@ def full(
 def filled(shape: tuple[int, ...], value: Any, dtype: Any = None) -> Any:
     """Return a new traced array with every element equal to `value`."""
     element = as_tracer(nested_array(value, dtype), dtype)
-    return strong(broadcast_to(element, shape))
+    return boxed(broadcast_to(element, shape))
 
 
 @constructs(np.ndarray)
@@ -169,6 +178,47 @@ def eye(
 def identity(n: int, dtype: Any = None, *, like: Any = None) -> Any:
     refuse("np.identity", like=like)
     return as_tracer(np.identity(n, dtype))
+
+
+@constructs(np.broadcast_to)
+def broadcast_numbers(array: Any, shape: Any, subok: bool = False) -> Any:
+    """A shape that a loop index gives makes the result traced."""
+    if isinstance(array, Tracer) or not contains_tracer(shape):
+        return np.broadcast_to(array, shape, subok)
+    return broadcast_to(as_tracer(array), shape, subok)
+
+
+def _of_numbers(function: Callable[..., Any]) -> None:
+    """Enter a constructor whose result may be written; positions (integers) stay plain arrays."""
+
+    @constructs(function)
+    def constructor(*args: Any, **options: Any) -> Any:
+        return _if_real(function(*args, **options))
+
+
+def _if_real(numbers: Any) -> Any:
+    real = isinstance(numbers, np.ndarray) and numbers.dtype.kind == "f"
+    return as_tracer(numbers) if real else numbers
+
+
+for _constructor in (np.copy, np.linspace, np.logspace, np.geomspace, np.tri, np.vander):
+    _of_numbers(_constructor)
+
+
+@constructs(np.arange)
+def arange(*bounds: Any, **options: Any) -> Any:
+    """A range as long as an affine function of loop indices is the beginning of the longest."""
+    dims: list[Any] = [dim_of(b) for b in bounds]
+    if options or None in dims or not any(isinstance(d, Affine) for d in dims):
+        return _if_real(np.arange(*bounds, **options))
+    start, stop, step = (0, dims[0], 1) if len(dims) == 1 else (*dims, 1)[:3]
+    count = steps((stop - start) * (1 if step > 0 else -1), abs(step))
+    longest = upper_bound(count)
+    if longest is None or not nonnegative(count):
+        raise UndecidedError(f"the length of np.arange{bounds} has no known bounds")
+    numbers: Any = as_tracer(np.arange(longest))
+    numbers = numbers[: integer(count)]
+    return numbers * step + integer(start) if (start, step) != (0, 1) else strong(numbers)
 
 
 def _like(value: Any) -> Any:

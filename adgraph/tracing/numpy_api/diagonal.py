@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import ShapeError, message
-from adgraph.ir.op import type_of
 from adgraph.ir.types import Slice
 from adgraph.ops import shape as ops
+from adgraph.tracing.numpy_api.assembly import resize
+from adgraph.tracing.numpy_api.creation import asarray
+from adgraph.tracing.numpy_api.flat import write_flat
+from adgraph.tracing.numpy_api.indexing import writable
 from adgraph.tracing.numpy_api.reduction import sum as sum_
 from adgraph.tracing.numpy_api.shape import normal_axis, ravel, reshape, strong, transpose
 from adgraph.tracing.numpy_api.table import implements, method, store
-from adgraph.tracing.tracer import Tracer, as_tracer, write
+from adgraph.tracing.tracer import as_tracer
 
 
 def _span(rows: int, columns: int, offset: int) -> Slice:
@@ -40,7 +43,9 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     *batch, rows, columns = last.shape
     flat = reshape(last, (*batch, rows * columns))
     index = (*(Slice(0, n, 1) for n in batch), _span(rows, columns, int(offset)))
-    return ops.getitem(flat, index=index)
+    result = ops.getitem(flat, index=index)
+    result.writable = False
+    return result
 
 
 @implements(np.linalg.diagonal)
@@ -100,25 +105,26 @@ def triu(m: Any, k: int = 0) -> Any:
 
 
 @implements(np.fill_diagonal)
-def fill_diagonal(a: Tracer, val: Any, wrap: bool = False) -> None:
-    x = as_tracer(a)
-    if x.ndim != 2 or (wrap and x.shape[0] > x.shape[1]):
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    """Write along the main diagonal; values are repeated as needed."""
+    x = writable(a, "np.fill_diagonal")
+    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) > 1):
         raise ShapeError(
             message(
-                f"np.fill_diagonal of an array of shape {x.shape}"
-                + (" with wrap=True" if wrap else ""),
-                "adgraph fills the one diagonal of a matrix",
+                f"np.fill_diagonal of an array of shape {x.shape}",
+                "it needs a matrix, or an array with axes of one extent",
                 "assign to the elements: a[i, i] = ...",
             )
         )
-    size = min(x.shape)
-    values = np.resize(val, size) if type_of(val).ndim else val
-    write(a, np.where(np.eye(x.shape[0], x.shape[1]) == 1, _columns(values, x.shape), x))
+    positions = _diagonal_positions(x.shape, wrap)
+    values = as_tracer(asarray(val))
+    if values.size > 1:
+        values = resize(ravel(values), (positions.size,))
+    write_flat(x, positions, reshape(values, (-1,)))
 
 
-def _columns(values: Any, shape: tuple[int, ...]) -> Any:
-    """Spread the elements of a diagonal over their rows."""
-    if not type_of(values).ndim:
-        return values
-    missing = shape[0] - type_of(values).size
-    return np.pad(values, (0, missing))[:, None]
+def _diagonal_positions(shape: tuple[int, ...], wrap: bool) -> Any:
+    """Return where NumPy writes in the flattened array."""
+    where = np.zeros(shape, bool)
+    np.fill_diagonal(where, True, wrap)
+    return np.flatnonzero(where)

@@ -19,7 +19,8 @@ from adgraph.ops import elementwise as ops
 from adgraph.ops import special as special_ops
 from adgraph.ops.kinds import broadcast_shape, resolve_dtypes
 from adgraph.tracing.numpy_api.creation import constructs
-from adgraph.tracing.numpy_api.table import implements, method
+from adgraph.tracing.numpy_api.positions import nonzero
+from adgraph.tracing.numpy_api.table import implements, method, refuse, store
 from adgraph.tracing.tracer import (
     Tracer,
     as_tracer,
@@ -146,13 +147,7 @@ def modf(x: Any) -> tuple[Any, Any]:
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
-        raise TracingError(
-            message(
-                "np.where(condition) gives positions, and how many there are is not known yet",
-                "shapes must be known while tracing",
-                "write np.where(condition, x, y), or sum over a mask: np.sum(x, where=condition)",
-            )
-        )
+        return nonzero(condition)
     dtype = result_dtype(x, y)
     operands = as_tracer(condition, bool), as_tracer(x, dtype), as_tracer(y, dtype)
     known = known_value(operands[0])
@@ -165,25 +160,19 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 @implements(np.clip)
 @method("clip")
-def clip(a: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
+def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **options: Any) -> Any:
     """At a bound the element and the bound share the derivative, as in maximum and minimum."""
     lower = options.pop("min", a_min)
     upper = options.pop("max", a_max)
-    out = options.pop("out", None)
-    if out is not None or options:
-        raise TracingError(
-            message(
-                "np.clip was called with out= or options of ufuncs",
-                instead="x[...] = np.clip(x, a, b)",
-            )
-        )
+    out = options.pop("out", out)
+    refuse("np.clip", **options)
     bounds = [x for x in (lower, upper) if x is not None]
     result: Any = as_tracer(a, result_dtype(a, *bounds))
     if lower is not None:
         result = np.maximum(result, lower)
     if upper is not None:
         result = np.minimum(result, upper)
-    return result if bounds else _fresh(result)
+    return store(result if bounds else _fresh(result), out, "np.clip")
 
 
 @implements(np.nan_to_num)
@@ -210,7 +199,10 @@ def nan_to_num(
 @implements(np.round, np.around)
 @method("round")
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
-    x = as_tracer(a)
+    return store(_rounded(as_tracer(a), decimals), out, "np.round")
+
+
+def _rounded(x: Tracer, decimals: int) -> Any:
     if x.dtype.kind == "b":
         raise DtypeError(message("np.round of bools", "NumPy gives float16 there"))
     if x.dtype.kind in "iu" and decimals >= 0:
@@ -218,14 +210,14 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     if decimals == 0:
         return np.rint(x)
     if x.dtype.kind in "iu":
-        return as_tracer(round(as_tracer(x, np.float64), decimals), x.dtype)
+        return as_tracer(_rounded(as_tracer(x, np.float64), decimals), x.dtype)
     scale = float(10 ** abs(decimals))
     return np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
 
 
 @implements(np.fix)
 def fix(x: Any, out: Any = None) -> Any:
-    return np.trunc(x)
+    return store(np.trunc(x), out, "np.fix")
 
 
 @implements(np.real)
@@ -299,12 +291,12 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
 
 @implements(np.isposinf)
 def isposinf(x: Any, out: Any = None) -> Any:
-    return np.equal(x, math.inf)
+    return store(np.equal(x, math.inf), out, "np.isposinf")
 
 
 @implements(np.isneginf)
 def isneginf(x: Any, out: Any = None) -> Any:
-    return np.equal(x, -math.inf)
+    return store(np.equal(x, -math.inf), out, "np.isneginf")
 
 
 @implements(special.sindg)

@@ -2,23 +2,29 @@
 
 A key of ints, slices and new axes is a view. With arrays of integers in it, `selection` brings the
 indexed axes together, merges the index arrays into one, and says where the result's axes go; the
-ops `take`, `put` and `scatter_add` do the rest. Constant masks become arrays of integers; a traced
-mask can only be written through, since the number of elements it selects is not known.
+ops `take`, `put` and `scatter_add` do the rest. Constant masks become arrays of integers; traced
+masks are the business of `tracing.masked`.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from adgraph.errors import AxisIndexError, ShapeError, TracingError, message
+from adgraph.ir.dims import Affine, Dim, UndecidedError
 from adgraph.ir.op import type_of
-from adgraph.ir.types import Shape, Slice
+from adgraph.ir.types import Index, Shape, Slice
 from adgraph.ops import indexing as ops
 from adgraph.ops import shape as shape_ops
+from adgraph.ops.reduction import argsort as argsort_op
+from adgraph.tracing.affine import box, point
+from adgraph.tracing.masked import is_masked_key
+from adgraph.tracing.numpy_api import positions
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.shape import (
     broadcast_to,
@@ -28,47 +34,81 @@ from adgraph.tracing.numpy_api.shape import (
     strong,
     transpose,
 )
-from adgraph.tracing.numpy_api.table import implements, method, store, ufunc_method
+from adgraph.tracing.numpy_api.table import implements, method, refuse, store
 from adgraph.tracing.tracer import (
     DISPATCH,
+    IndexTracer,
+    ScalarTracer,
     Tracer,
     as_tracer,
+    check_writable,
+    dim_of,
+    integer,
     known_value,
+    part_at,
+    question_of,
+    read,
     result_dtype,
+    tracer,
     write,
 )
 from adgraph.tracing.views import View, composed
+from adgraph.tracing.windows import masked_windows
 
 
 def getitem(x: Any, key: Any) -> Any:
     """Record `x[key]`."""
     array = as_tracer(x)
-    _refuse_traced_mask(array, key)
+    key = masked_windows(array, key)
+    if is_masked_key(key):
+        return positions.read_at(array, key)
     parts = expanded_key(array, key)
-    return _gather(selection(array, parts)) if has_arrays(parts) else basic(array, parts)
+    if has_arrays(parts):
+        chosen = selection(array, parts)
+        return _view(chosen, parts) if _only_numbers(parts) and chosen.shape else _gather(chosen)
+    picked = basic(array, parts)
+    if picked.shape:
+        return picked
+    boxed = key is Ellipsis or (isinstance(key, tuple) and any(k is Ellipsis for k in key))
+    return written(array, parts, picked) if boxed else strong(picked)
 
 
 def setitem(x: Tracer, key: Any, value: Any) -> None:
     """Record `x[key] = value`."""
     value = asarray(value) if isinstance(value, (list, tuple)) else value
-    mask = traced_mask(key)
-    if mask is not None:
-        _write_masked(x, mask, value)
+    _check_target(x)
+    key = masked_windows(x, key)
+    if is_masked_key(key):
+        positions.write_at(x, key, value)
         return
     parts = expanded_key(x, key)
     if has_arrays(parts):
         _scatter(selection(x, parts), value)
         return
     target = basic(x, parts) if x.shape else x
-    write(_written(x, parts, target), _trimmed(value, target.shape))
+    write(written(x, parts, target), _trimmed(value, target.shape))
 
 
-def _written(x: Tracer, parts: list[Any], target: Tracer) -> Tracer:
+def _check_target(x: Tracer) -> None:
+    check_writable(x)
+    if not x.shape and not x.writable:
+        raise TracingError(
+            message(
+                f"an element of a scalar {x.type} was assigned",
+                "a number cannot be changed, only an array",
+                "make it an array: x = np.array(x)",
+            )
+        )
+
+
+def written(x: Tracer, parts: list[Any], target: Tracer) -> Tracer:
     """The handle to write through: an element is read at once, so its path is made anew."""
     if target.shape or not x.shape:
         return target
     index = basic_index(x, parts)
-    return Tracer(x.cell, composed(x.path, View(shape_ops.getitem, {"index": index})))
+    element = ScalarTracer(x.cell, composed(x.path, View(shape_ops.getitem, {"index": index})))
+    element.writable = x.writable
+    return element
 
 
 # --- keys -----------------------------------------------------------------------------------------
@@ -93,14 +133,33 @@ def expanded_key(x: Tracer, key: Any) -> list[Any]:
     fill = [slice(None)] * (x.ndim - used)
     expanded = parts[:at] + fill + parts[at + bool(places) :]
     _check_masks(x, given, expanded)
-    return expanded
+    extents = iter(x.shape)
+    return [p if p is None else _decided(p, next(extents), x) for p in expanded]
+
+
+def _decided(part: Any, extent: Dim, x: Tracer) -> Any:
+    """A position that bounds do not show to be inside its axis is left to the time of running."""
+    if not isinstance(part, (int, Affine)):
+        return part
+    if isinstance(part, int) and isinstance(extent, int):
+        if not -extent <= part < extent:
+            raise AxisIndexError(
+                message(f"index {part} is out of bounds for an axis of extent {extent} of {x.type}")
+            )
+        return part % extent
+    position = point(part, extent)
+    return as_tracer(integer(part)) if position is None else position
 
 
 def _entries(entry: Any) -> list[Any]:
     """Return the entries that one of a key stands for: a mask becomes several arrays."""
-    if entry is None or entry is Ellipsis or isinstance(entry, slice):
+    if entry is None or entry is Ellipsis:
         return [entry]
-    array = _plain(entry)
+    if isinstance(entry, slice):
+        return [slice(*map(_bound, (entry.start, entry.stop, entry.step)))]
+    if isinstance(entry, IndexTracer):
+        return [entry.dim]
+    array = plain(entry)
     if isinstance(array, Tracer):
         if array.dtype.kind not in "iu":
             raise _not_an_index(array)
@@ -114,7 +173,19 @@ def _entries(entry: Any) -> list[Any]:
     return [array if array.ndim else int(array)]
 
 
-def _plain(entry: Any) -> Any:
+def _bound(edge: Any) -> Dim | None:
+    if edge is None:
+        return None
+    known = dim_of(edge)
+    if known is not None:
+        return known
+    question = question_of(edge)
+    if isinstance(question, Affine):
+        raise UndecidedError(f"the sign of {question} decides a slice", question)
+    return operator.index(edge)
+
+
+def plain(entry: Any) -> Any:
     """Return an entry as a plain array if its value is known, else as a tracer."""
     array = asarray(entry)
     known = known_value(array)
@@ -143,7 +214,7 @@ def _check_masks(x: Tracer, given: list[Any], parts: list[Any]) -> None:
                 len(_entries(e)) for e in given if e is not None and e is not Ellipsis
             )
             continue
-        mask = None if isinstance(entry, slice) else _plain(entry)
+        mask = None if isinstance(entry, (slice, IndexTracer)) else plain(entry)
         if mask is None or mask.dtype.kind != "b":
             axis += 1
             continue
@@ -171,20 +242,11 @@ def is_array(part: Any) -> bool:
 # --- views ----------------------------------------------------------------------------------------
 
 
-def basic_index(x: Tracer, parts: list[Any]) -> tuple[int | Slice, ...]:
+def basic_index(x: Tracer, parts: list[Any]) -> Index:
     """Return the normalised index of ints and slices."""
     entries = [p for p in parts if p is not None]
-    return tuple(_normal(p, n, x) for p, n in zip(entries, x.shape, strict=True))
-
-
-def _normal(entry: Any, extent: int, x: Tracer) -> int | Slice:
-    if isinstance(entry, slice):
-        return Slice.of(entry, extent)
-    if not -extent <= entry < extent:
-        raise AxisIndexError(
-            message(f"index {entry} is out of bounds for an axis of extent {extent} of {x.type}")
-        )
-    return int(entry % extent)
+    pairs = zip(entries, x.shape, strict=True)
+    return tuple(box(p, n) if isinstance(p, slice) else p for p, n in pairs)
 
 
 def basic(x: Tracer, parts: list[Any]) -> Any:
@@ -200,7 +262,7 @@ def basic(x: Tracer, parts: list[Any]) -> Any:
     return reshape(picked, shape)
 
 
-def _selects(index: tuple[int | Slice, ...], x: Tracer) -> bool:
+def _selects(index: Index, x: Tracer) -> bool:
     return index != tuple(Slice(0, n, 1) for n in x.shape)
 
 
@@ -258,11 +320,11 @@ def selection(x: Tracer, parts: list[Any]) -> Selection:
     """
     entries = [p for p in parts if p is not None]
     view = basic(x, [slice(None) if is_array(p) else p for p in entries])
-    remaining = [p for p in entries if not isinstance(p, int)]
+    remaining = [p for p in entries if not isinstance(p, (int, Affine))]
     arrays = [p for p in remaining if is_array(p)]
     indexed = [i for i, p in enumerate(remaining) if is_array(p)]
     sliced = [i for i, p in enumerate(remaining) if not is_array(p)]
-    advanced = [i for i, p in enumerate(parts) if is_array(p) or isinstance(p, int)]
+    advanced = [i for i, p in enumerate(parts) if is_array(p) or isinstance(p, (int, Affine))]
     together = advanced[-1] - advanced[0] == len(advanced) - 1
     place = sum(isinstance(p, slice) for p in parts[: advanced[0]]) if together else 0
     order = (*sliced[:place], *indexed, *sliced[place:])
@@ -300,6 +362,22 @@ def _checked(array: Any, extent: int) -> Any:
     return ops.wrapped(array, extent)
 
 
+def _only_numbers(parts: list[Any]) -> bool:
+    """Tell whether the arrays of a key are numbers: NumPy then gives a view."""
+    arrays = [p for p in parts if is_array(p)]
+    return all(isinstance(p, Tracer) and not p.shape and not p.writable for p in arrays)
+
+
+def _view(chosen: Selection, parts: list[Any]) -> Any:
+    """Return the view at positions that are known only when running."""
+    view = chosen.view
+    kept = [p for p in parts if p is not None and not isinstance(p, (int, Affine))]
+    for axis in reversed(range(len(kept))):
+        if is_array(kept[axis]):
+            view = part_at(view, _checked(kept[axis], view.shape[axis]), axis)
+    return reshape(view, chosen.shape)
+
+
 def _gather(chosen: Selection) -> Any:
     flat = reshape(transpose(chosen.view, chosen.order), chosen.flat)
     return reshape(ops.take(flat, chosen.indices, axis=chosen.place), chosen.shape)
@@ -318,18 +396,18 @@ def _scatter(chosen: Selection, value: Any) -> None:
                 "use each position once, or np.add.at(x, indices, values) to add all of them",
             )
         )
-    parts = _parts(chosen, value, view)
+    parts = parts_of(chosen, value, view)
     changed = ops.put(flat, parts, chosen.indices, axis=chosen.place, unique=chosen.unique)
-    write(view, _restored(chosen, changed))
+    write(view, restored(chosen, changed))
 
 
-def _parts(chosen: Selection, value: Any, view: Tracer) -> Any:
+def parts_of(chosen: Selection, value: Any, view: Tracer) -> Any:
     """Broadcast a value to the selected parts, new axes removed."""
     spread = _spread(as_tracer(value, view.dtype), chosen.shape)
     return reshape(spread, chosen.picked)
 
 
-def _restored(chosen: Selection, flat: Any) -> Any:
+def restored(chosen: Selection, flat: Any) -> Any:
     """Undo the merging and the order of the axes."""
     order = chosen.order
     return transpose(reshape(flat, chosen.turned), tuple(order.index(i) for i in range(len(order))))
@@ -358,63 +436,6 @@ def _spread(value: Any, shape: Shape) -> Any:
         ) from None
 
 
-# --- traced masks ---------------------------------------------------------------------------------
-
-
-def traced_mask(key: Any) -> Tracer | None:
-    """Return the mask of a key that is a bool array known only when the program runs."""
-    parts = key if isinstance(key, tuple) else (key,)
-    masks = [p for p in parts if isinstance(p, Tracer) and p.dtype.kind == "b"]
-    masks = [m for m in masks if known_value(m) is None]
-    if not masks:
-        return None
-    if len(parts) > 1 and (len(parts) > 2 or parts[1] is not Ellipsis):
-        raise TracingError(
-            message(
-                "a traced mask stands in an index beside other entries",
-                "how many elements it selects is not known while tracing",
-                "use np.where(mask, a, b) on the part: y = x[:, 0]; y = np.where(mask, a, y)",
-            )
-        )
-    return masks[0]
-
-
-def _refuse_traced_mask(x: Tracer, key: Any) -> None:
-    mask = traced_mask(key)
-    if mask is None:
-        return
-    raise TracingError(
-        message(
-            f"{x.type} was indexed by a traced mask {mask.type}",
-            "the number of selected elements, and so the shape, is not known while tracing",
-            "use np.where(mask, x, 0), or where= of a reduction: np.sum(x, where=mask); "
-            "x[mask] = value works",
-        )
-    )
-
-
-def _write_masked(x: Tracer, mask: Tracer, value: Any) -> None:
-    """`x[mask] = value` for a value that does not depend on how many elements are selected."""
-    if mask.shape != x.shape[: mask.ndim]:
-        raise AxisIndexError(
-            message(f"a mask of shape {mask.shape} indexes an array of shape {x.shape}")
-        )
-    rest = x.shape[mask.ndim :]
-    new = as_tracer(value, x.dtype)
-    if new.ndim == len(rest) + 1 and new.shape[0] == 1:
-        new = reshape(new, new.shape[1:])
-    if new.ndim > len(rest):
-        raise TracingError(
-            message(
-                f"an array of shape {new.shape} was assigned through a traced mask",
-                "how many of its elements are used is not known while tracing",
-                "assign a number, or give a value for every element: np.where(mask, value, x)",
-            )
-        )
-    aligned = reshape(mask, mask.shape + (1,) * len(rest))
-    write(x, np.where(aligned, _spread(new, rest), x))
-
-
 # --- functions ------------------------------------------------------------------------------------
 
 
@@ -425,11 +446,12 @@ def take(
 ) -> Any:
     x = as_tracer(a)
     x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
-    positions = _clamped(_plain(indices), x.shape[place], mode)
-    return store(getitem(x, (slice(None),) * place + (positions,)), out, "np.take")
+    positions = clamped(plain(indices), x.shape[place], mode)
+    taken = getitem(x, (slice(None),) * place + (positions,))
+    return store(tracer(read(taken)) if taken.shape else taken, out, "np.take")
 
 
-def _clamped(indices: Any, extent: int, mode: str) -> Any:
+def clamped(indices: Any, extent: int, mode: str) -> Any:
     match mode:
         case "raise":
             return indices
@@ -443,7 +465,7 @@ def _clamped(indices: Any, extent: int, mode: str) -> Any:
 
 def _along(x: Tracer, indices: Any, axis: int | None) -> tuple[Tracer, tuple[Any, ...]]:
     """Return the array and key of the `_along_axis` functions."""
-    positions = _plain(indices)
+    positions = plain(indices)
     x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
     if positions.ndim != x.ndim:
         raise ShapeError(
@@ -463,29 +485,70 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 
 @implements(np.put_along_axis)
 def put_along_axis(arr: Tracer, indices: Any, values: Any, axis: int | None) -> None:
-    x, key = _along(_writable(arr, "np.put_along_axis"), indices, axis)
+    x, key = _along(writable(arr, "np.put_along_axis"), indices, axis)
     setitem(x, key, values)
 
 
-def _writable(x: Any, name: str) -> Tracer:
+def writable(x: Any, name: str) -> Tracer:
     if isinstance(x, Tracer):
         return x
     store(as_tracer(0), x, name)
     raise AssertionError
 
 
+# --- sorting: a gather at the sorted positions ----------------------------------------------------
+
+
+def _check_kind(name: str, kind: Any, order: Any, stable: Any) -> None:
+    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
+        raise ShapeError(message(f"{name}: kind={kind!r} names no way of sorting"))
+    refuse(name, order=order)
+
+
+@implements(np.argsort)
+@method("argsort")
+def argsort(
+    a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+) -> Any:
+    """The order of equal elements is kept, as `kind="stable"` does in NumPy."""
+    _check_kind("np.argsort", kind, order, stable)
+    x = as_tracer(a)
+    x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
+    return argsort_op(x, axis=place)
+
+
+@implements(np.sort)
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    _check_kind("np.sort", kind, order, stable)
+    x = as_tracer(a)
+    x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
+    return take_along_axis(x, argsort_op(x, axis=place), place)
+
+
+@method("sort")
+def sort_method(
+    a: Tracer, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+) -> None:
+    write(a, sort(a, axis, kind, order, stable=stable))
+
+
 @implements(np.compress)
-@method("compress")
 def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
-    mask = _plain(condition)
+    mask = plain(condition)
     if isinstance(mask, Tracer):
-        _refuse_traced_mask(as_tracer(a), as_tracer(mask, bool))
+        x, place = (ravel(a), 0) if axis is None else (a, normal_axis(axis, type_of(a).ndim))
+        return store(getitem(x, (slice(None),) * place + (mask,)), out, "np.compress")
     return take(a, np.nonzero(mask)[0], axis, out)
+
+
+@method("compress")
+def compress_method(a: Tracer, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+    return compress(condition, a, axis, out)
 
 
 @implements(np.extract)
 def extract(condition: Any, arr: Any) -> Any:
-    mask = _plain(condition)
+    mask = plain(condition)
     flat = ravel(mask) if isinstance(mask, Tracer) else mask.ravel()
     return getitem(ravel(arr), flat.astype(bool))
 
@@ -511,7 +574,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     parts = [as_tracer(c) for c in choices]
     dtype = result_dtype(*parts)
     shape = np.broadcast_shapes(type_of(a).shape, *(p.shape for p in parts))
-    positions = _clamped(_plain(a), len(parts), mode)
+    positions = clamped(plain(a), len(parts), mode)
     rows = np.stack([broadcast_to(as_tracer(p, dtype), shape) for p in parts])
     spread = np.broadcast_to(positions, shape)[None]
     return store(take_along_axis(rows, spread, 0)[0], out, "np.choose")
@@ -528,30 +591,6 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     return tuple(lines)
 
 
-@ufunc_method(np.add, "at")
-def add_at(a: Any, indices: Any, b: Any) -> None:
-    """Record `np.add.at`: every value is added, also where a position repeats."""
-    x = _writable(a, "np.add.at")
-    _refuse_traced_mask(x, indices)
-    parts = expanded_key(x, indices)
-    if not has_arrays(parts):
-        target = basic(x, parts)
-        write(_written(x, parts, target), target + as_tracer(b, x.dtype))
-        return
-    chosen = selection(x, parts)
-    view = chosen.view
-    flat = reshape(transpose(view, chosen.order), chosen.flat)
-    extent = math.prod(chosen.merged)
-    pieces = _parts(chosen, b, view)
-    added = ops.scatter_add(pieces, chosen.indices, axis=chosen.place, extent=extent)
-    write(view, _restored(chosen, flat + added))
-
-
-@ufunc_method(np.subtract, "at")
-def subtract_at(a: Any, indices: Any, b: Any) -> None:
-    add_at(a, indices, -as_tracer(b))
-
-
 @method("item")
 def item(a: Tracer, *args: Any) -> Any:
     """`x.item()` is a Python number, which takes its partner's dtype."""
@@ -565,6 +604,23 @@ def item(a: Tracer, *args: Any) -> Any:
     result = strong(as_tracer(picked, wide[a.dtype.kind]))
     result.weak = kinds[a.dtype.kind]
     return result
+
+
+def _gives_objects(name: str, instead: str) -> None:
+    @method(name)
+    def refused(a: Tracer, *args: Any, **options: Any) -> Any:
+        raise TracingError(
+            message(
+                f"{name}() of a traced array {a.type}",
+                "while tracing there are no numbers yet that Python or a file could hold",
+                instead,
+            )
+        )
+
+
+_gives_objects("tolist", "list(x) gives traced numbers; convert results outside: f(x).tolist()")
+for _name in ("tobytes", "tofile", "dump", "dumps"):
+    _gives_objects(_name, "do it with the results, outside the traced function")
 
 
 @method("fill")

@@ -26,7 +26,7 @@ from adgraph.tracing.numpy_api.shape import (
     transpose,
 )
 from adgraph.tracing.numpy_api.table import implements, method, refuse, store, ufunc_method
-from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
+from adgraph.tracing.tracer import Tracer, as_tracer, integer, result_dtype
 
 Axis = int | tuple[int, ...] | None
 
@@ -53,12 +53,17 @@ def _selected(x: Tracer, where: Any, otherwise: Any, name: str) -> Tracer:
 
 
 def _number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
-    """Return how many elements each fold has: a number, or an array if `where=` selects."""
+    """Return how many elements each fold has: a number, or an array if `where=` selects.
+
+    The array broadcasts against the results of the folds.
+    """
     axes = normal_axes(axis, x.ndim)
     if where is True:
-        return math.prod(x.shape[i] for i in axes)
-    chosen = broadcast_to(as_tracer(where, bool), x.shape)
-    return sum(chosen, axes, keepdims=keepdims)
+        return integer(math.prod(x.shape[i] for i in axes))
+    chosen = as_tracer(where, bool)
+    aligned = (1,) * (x.ndim - chosen.ndim) + chosen.shape
+    counted = tuple(n if i in axes else aligned[i] for i, n in enumerate(x.shape))
+    return sum(broadcast_to(chosen, counted), axes, keepdims=keepdims)
 
 
 # --- sums and products ----------------------------------------------------------------------------

@@ -6,18 +6,28 @@ What puts several arrays or parts together is in `assembly`.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from adgraph.errors import AxisIndexError, DtypeError, ShapeError, TracingError, message
+from adgraph.ir.dims import Affine, Dim
 from adgraph.ir.op import type_of
 from adgraph.ir.types import Shape
 from adgraph.ops import shape as ops
 from adgraph.ops.kinds import broadcast_shape
 from adgraph.tracing.numpy_api.table import implements, method, refuse, store
-from adgraph.tracing.tracer import Tracer, as_tracer, in_c_order, read, tracer
+from adgraph.tracing.tracer import (
+    Tracer,
+    as_tracer,
+    dim_of,
+    in_c_order,
+    integer,
+    read,
+    tracer,
+)
 
 
 def normal_axis(axis: Any, rank: int) -> int:
@@ -39,16 +49,20 @@ def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted(axes))
 
 
-def shape_tuple(shape: Any) -> tuple[int, ...]:
-    """Return a shape given as an integer or a sequence as a tuple."""
-    if isinstance(shape, (tuple, list, np.ndarray)):
-        return tuple(int(n.__index__()) for n in shape)
-    return (int(shape.__index__()),)
+def shape_tuple(shape: Any) -> Shape:
+    """Return a shape given as an integer or a sequence as a tuple of dims."""
+    given = shape if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
+    return tuple(map(_extent, given))
+
+
+def _extent(n: Any) -> Dim:
+    known = n if isinstance(n, Affine) else dim_of(n)
+    return operator.index(n) if known is None else known
 
 
 @implements(np.shape)
-def shape(a: Any) -> tuple[int, ...]:
-    return type_of(a).shape
+def shape(a: Any) -> tuple[Any, ...]:
+    return tuple(map(integer, type_of(a).shape))
 
 
 @implements(np.ndim)
@@ -57,8 +71,8 @@ def ndim(a: Any) -> int:
 
 
 @implements(np.size)
-def size(a: Any, axis: Any = None) -> int:
-    return math.prod(type_of(a).shape[i] for i in normal_axes(axis, type_of(a).ndim))
+def size(a: Any, axis: Any = None) -> Any:
+    return integer(math.prod(type_of(a).shape[i] for i in normal_axes(axis, type_of(a).ndim)))
 
 
 def strong(x: Tracer) -> Tracer:
@@ -94,9 +108,11 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None
     return strong(result) if copy else result
 
 
-def _fill_in(target: tuple[int, ...], x: Tracer) -> tuple[int, ...]:
+def _fill_in(target: Shape, x: Tracer) -> Shape:
     if -1 not in target:
         return target
+    if target == (-1,) and x.ndim == 1:
+        return x.shape
     rest = -math.prod(target)
     if target.count(-1) > 1 or rest == 0 or x.size % rest:
         raise ShapeError(message(f"cannot reshape an array of shape {x.shape} into {target}"))
@@ -245,6 +261,7 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     refuse("np.copy", subok=subok)
     x = as_tracer(a)
     result = tracer(read(x), x.weak)
+    result.writable = True
     result.cell.c_ordered = order == "C" or in_c_order(a)
     return result
 

@@ -13,7 +13,15 @@ import numpy as np
 
 from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
-from adgraph.tracing.tracer import DISPATCH, Tracer, advice, apply_ufunc, write
+from adgraph.tracing.masked import Masked
+from adgraph.tracing.tracer import (
+    DISPATCH,
+    Tracer,
+    advice,
+    apply_ufunc,
+    index_arithmetic,
+    write,
+)
 
 Function = Callable[..., Any]
 
@@ -68,12 +76,18 @@ def op_of_ufunc(ufunc: np.ufunc) -> Op | None:
 
 def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call of a ufunc or of one of its methods."""
+    if any(isinstance(x, Masked) for x in args):
+        return NotImplemented
     if how == "outer":
         return dispatch_ufunc(ufunc, "__call__", _crossed(ufunc, args), kwargs)
     if how != "__call__":
         if (ufunc, how) not in UFUNC_METHODS:
             raise _unknown(f"np.{ufunc.__name__}.{how}")
         return UFUNC_METHODS[ufunc, how](*args, **kwargs)
+    if not kwargs:
+        known = index_arithmetic(ufunc, args)
+        if known is not None:
+            return known
     options = dict(kwargs)
     out = options.pop("out", None)
     mask = options.pop("where", True)
@@ -120,6 +134,9 @@ def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
 
 def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
     """Return a result, or store it as `out=` and `where=` of the function `name` ask."""
+    if isinstance(result, tuple):
+        outs = out if isinstance(out, tuple) else (out,) * len(result)
+        return tuple(store(r, o, name, mask) for r, o in zip(result, outs, strict=True))
     target = out[0] if isinstance(out, tuple) else out
     if target is None:
         if mask is not True:
@@ -171,6 +188,8 @@ def refuse(name: str, **options: Any) -> None:
 
 def dispatch_function(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call of a NumPy function."""
+    if any(isinstance(x, Masked) for x in (*args, *kwargs.values())):
+        return NotImplemented
     if function not in FUNCTIONS:
         module = getattr(function, "__module__", "numpy") or "numpy"
         raise _unknown(f"{module.replace('numpy', 'np')}.{function.__name__}")

@@ -1,0 +1,181 @@
+"""Tapes: arrays a loop carries to record one value of every trip for its adjoint.
+
+A tape has one row per trip. The number of trips of a `while`, or of a loop whose range is computed,
+is not known when a program is made: its tape has room for `tape_capacity()` trips, and a longer run
+is a `CapacityError`, upon which the program is made again with more. A loop inside a loop writes
+its rows into the tape of the outer one: `deepened`. `taped_bytes(graph)` counts what a derivative
+program records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from adgraph.analysis.programs import (
+    bodies,
+    constants,
+    is_loop,
+    is_region,
+    most_trips,
+    operands,
+)
+from adgraph.errors import DerivativeError, message
+from adgraph.ir.dims import Dim, symbol_dim, upper_bound
+from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.op import Kind
+from adgraph.ir.types import ArrayType, Index, Slice
+from adgraph.ops.control import loop
+from adgraph.ops.shape import update
+from adgraph.tracing.tracer import as_tracer
+from adgraph.transforms.regions import tape_capacity
+
+TAPE = "tape"  # the name of the inputs by which bodies carry tapes
+
+
+def rows(node: Node) -> int:
+    """Return the number of rows of a loop's tapes."""
+    most = most_trips(node)
+    return tape_capacity() if most is None else most
+
+
+def trip(node: Node) -> Dim:
+    """Return the number of the trip under way, counted from zero; a loop's step is 1 or -1."""
+    symbol = symbol_dim(node.attrs["symbol"])
+    if node.op is not loop:
+        return symbol
+    start: Dim = node.attrs["start"]
+    step: int = node.attrs["step"]
+    return (symbol - start) * step
+
+
+def tape_type(node: Node, value: Value) -> ArrayType:
+    """Return the type of the tape of a value in a loop's body."""
+    if any(upper_bound(n) is None for n in value.type.shape):
+        raise DerivativeError(
+            message(
+                f"the derivative of a loop must record an array {value.type} in every trip",
+                "its extent is computed while the program runs, so its largest size is not known",
+                "give the array a size that does not depend on data, and use a mask",
+                node.origin.location,
+            )
+        )
+    return ArrayType(value.type.dtype, (rows(node), *value.type.bounded().shape))
+
+
+def row_index(node: Node, value: Value) -> Index:
+    """Return the box of a tape that the trip under way writes."""
+    return (trip(node), *(Slice(0, n, 1) for n in value.type.shape))
+
+
+def blank(type: ArrayType) -> Any:
+    """Return a new tape."""
+    return np.broadcast_to(as_tracer(np.zeros((), type.dtype)), type.shape)
+
+
+def taped_bytes(graph: Graph) -> int:
+    """Return the bytes that a program records for the adjoints of its loops.
+
+    A tape inside another loop counts once: it is the outer loop's tape that lasts.
+    """
+    return sum(map(_taped, graph.nodes))
+
+
+def _taped(node: Node) -> int:
+    if not is_region(node):
+        return 0
+    if not is_loop(node):
+        return sum(map(taped_bytes, bodies(node)))
+    (body,) = bodies(node)
+    carried = body.inputs[constants(node) :]
+    own = sum(v.type.nbytes for v in carried if v.name == TAPE)
+    return own if own else taped_bytes(body)
+
+
+# --- tapes of loops inside a loop -----------------------------------------------------------------
+
+
+def zeros(nodes: Sequence[Node]) -> set[Value]:
+    """Return the values that are arrays of zeros."""
+    found: set[Value] = set()
+    for node in nodes:
+        if node.op.kind is Kind.CONSTANT:
+            fill = node.attrs["value"].fill
+            if fill is not None and not fill:
+                found.add(node.output)
+        elif node.op.kind is Kind.VIEW and node.inputs[0] in found:
+            found.add(node.output)
+    return found
+
+
+def deepened(node: Node, number: int, begin: Value, trip: Dim, blanks: set[Value]) -> Node | None:
+    """Return an inner loop that writes its tape into row `trip` of the tape of the loop around.
+
+    Result `number` then continues the larger tape `begin`. None if that result is no tape: one
+    begins as zeros (`blanks`, as the rows of the larger one do), rows are all that a body writes
+    into it, and nothing reads it.
+    """
+    if not is_loop(node) or operands(node)[constants(node) + number] not in blanks:
+        return None
+    return _deepened_loop(node, number, begin, trip)
+
+
+def _deepened_loop(node: Node, number: int, begin: Value, trip: Dim) -> Node | None:
+    body: Graph = node.attrs["body"]
+    at = constants(node) + number
+    inside = _deepened_body(body, at, number, begin.type, trip)
+    if inside is None:
+        return None
+    attrs = {**node.attrs, "body": inside}
+    if "test" in attrs:
+        attrs["test"] = replace(attrs["test"], inputs=_with(attrs["test"].inputs, at, begin.type))
+    outer = len(node.inputs) - len(body.inputs) + at
+    inputs = (*node.inputs[:outer], begin, *node.inputs[outer + 1 :])
+    return replace(
+        node, inputs=inputs, outputs=_with(node.outputs, number, begin.type), attrs=attrs
+    )
+
+
+def _with(values: tuple[Value, ...], at: int, type: ArrayType) -> tuple[Value, ...]:
+    return (*values[:at], Value(type, TAPE), *values[at + 1 :])
+
+
+def _deepened_body(body: Graph, at: int, number: int, type: ArrayType, trip: Dim) -> Graph | None:
+    """Follow a tape through a body, from input `at` to output `number`."""
+    inputs = _with(body.inputs, at, type)
+    old, new = body.inputs[at], inputs[at]
+    nodes: list[Node] = []
+    for node in body.nodes:
+        if old not in node.inputs:
+            nodes.append(node)
+            continue
+        if node.inputs.count(old) > 1:
+            return None
+        result = _result_behind(node, old)
+        changed = None if result is None else _written_row(node, result, new, trip)
+        if result is None or changed is None:
+            return None
+        nodes.append(changed)
+        old, new = node.outputs[result], changed.outputs[result]
+    if old is not body.outputs[number] or body.outputs.count(old) > 1:
+        return None
+    outputs = (*body.outputs[:number], new, *body.outputs[number + 1 :])
+    return replace(body, inputs=inputs, nodes=tuple(nodes), outputs=outputs)
+
+
+def _result_behind(node: Node, tape: Value) -> int | None:
+    """Return which result of a node continues a tape that it writes, or carries."""
+    if node.op is update:
+        return 0 if node.inputs[0] is tape else None
+    carried = operands(node)[constants(node) :] if is_loop(node) else ()
+    return carried.index(tape) if tape in carried else None
+
+
+def _written_row(node: Node, result: int, tape: Value, trip: Dim) -> Node | None:
+    if node.op is not update:
+        return _deepened_loop(node, result, tape, trip)
+    attrs = {"index": (trip, *node.attrs["index"])}
+    return Node(update, (tape, node.inputs[1]), (Value(tape.type, TAPE),), attrs, node.origin)

@@ -1,0 +1,819 @@
+"""Which buffer every array of a kernel's program lives in, and the order that makes this sound.
+
+A chain of versions (an array, updates of boxes of it, loops that carry it on) is one buffer. A unit
+may write the next version of a buffer over the last one if
+
+1. the buffer is the kernel's to write: a carried array, a result, scratch; never a constant;
+2. every other unit that reads an earlier version runs before it, or reads elsewhere;
+3. a reader that cannot run before it reads a copy of its box, made before;
+4. what the unit itself reads of the buffer is read before it is overwritten: it is elsewhere, or at
+   the same elements, or ahead of a nest that ascends.
+
+Where the copies of (3) would be as large as the array, or (4) fails for an array the unit needs in
+full, the unit writes a fresh copy of the array instead. NumPy's overlap semantics follow: what
+stands on the right of an assignment is read before anything is written. This module is the only
+place that decides it; `adgraph.lower.region` writes the code. Begin with `plan_program`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adgraph.analysis.space import Map, Space
+from adgraph.ir.code import Control, Loops, Piece, Pieces
+from adgraph.ir.dims import Dim, Symbol, symbol_dim
+from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.op import Kind
+from adgraph.ir.substitute import symbols_of
+from adgraph.ir.types import ArrayType, Constant, Index, Slice
+from adgraph.lower.boxes import Box, ahead, box_of, disjoint
+from adgraph.lower.fused import replay
+from adgraph.lower.layout import Layout, box_layout, root_layout, view_layout
+from adgraph.ops.constant import constant
+from adgraph.ops.shape import add_at, getitem, update
+
+Ties = Mapping[int, int]  # output to the input whose buffer it takes over
+
+
+# --- what a plan consists of ----------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory for the versions of one array.
+
+    It is that of an input of the program, that of an output, or scratch.
+    """
+
+    type: ArrayType
+    input: int | None = None
+    output: int | None = None
+    writable: bool = True
+    versions: list[Value] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """Copy an array, or a literal, into a buffer of its own.
+
+    What is in the box `but` need not be copied: it is written over next.
+    """
+
+    source: Value
+    result: Value
+    but: Index | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Locate:
+    """Check an index that is known at run time, and make it a symbol."""
+
+    index: Value
+    symbol: Symbol
+    extent: Dim
+
+
+Action = Node | Copy | Locate
+
+
+@dataclass(frozen=True)
+class Into:
+    """A box of another array, in which a nest puts what it computes."""
+
+    result: Value
+    index: Index | None
+    add: bool
+
+
+@dataclass(eq=False)
+class Unit:
+    """One step of a program: a node, a copy, a check of an index.
+
+    `into` tells which results of a nest go straight into a box of an array, `renamed` which
+    operands are read in a copy. An array is `filled` if its literal was put there by a copy before.
+    """
+
+    action: Action
+    key: float
+    into: dict[Value, Into] = field(default_factory=dict)
+    renamed: dict[Value, Value] = field(default_factory=dict)
+    filled: bool = False
+    dropped: bool = False
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The operands as they stand in the program."""
+        match self.action:
+            case Node(inputs=inputs):
+                return inputs
+            case Copy(source=source):
+                return (source,)
+            case Locate(index=index):
+                return (index,)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """What the unit computes."""
+        match self.action:
+            case Node(outputs=outputs):
+                return outputs
+            case Copy(result=result):
+                return (result,)
+            case Locate():
+                return ()
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramPlan:
+    """The units of a program in the order of execution, and where its arrays are."""
+
+    graph: Graph
+    ties: Ties
+    units: tuple[Unit, ...]
+    views: Mapping[Value, Node]
+    buffers: Mapping[Value, Buffer]
+    boxes: Mapping[Value, Into]  # values that are read where an update has put them
+    outputs: tuple[Value, ...]
+
+
+# --- what ties a result to an operand -------------------------------------------------------------
+
+
+def tied_operand(node: Node, output: int) -> int | None:
+    """Return the operand that a result of a node is a changed version of, if there is one."""
+    match node.op.code:
+        case Pieces(boxes=boxes):
+            first = boxes(node.types, dict(node.attrs))[0]
+            return first.operand if first.index is None else None
+        case Loops(point="write" | "add"):
+            return 0
+        case Control(form="branch"):
+            return branch_ties(node).get(output)
+        case Control(form=form):
+            constants: int = node.attrs["constants"]
+            return constants + output + (form == "counted")
+        case _:
+            return None
+
+
+def branch_ties(node: Node) -> Ties:
+    """Return for the results of a branch the operands that both or one of its programs changes."""
+    found: dict[int, int] = {}
+    for output, value in enumerate(node.outputs):
+        origins = [origin(g, g.outputs[output]) for g in (node.attrs["then"], node.attrs["orelse"])]
+        for at in origins:
+            if at is None or not value.type.shape or at + 1 in found.values():
+                continue
+            if node.inputs[at + 1].type == value.type:
+                found[output] = at + 1
+                break
+    return found
+
+
+def origin(graph: Graph, value: Value) -> int | None:
+    """Return the input that a value is a changed version of, if there is one."""
+    producers = graph.producers()
+    while value in producers:
+        node = exposed_update(producers[value])
+        at = tied_operand(node, node.outputs.index(value))
+        if at is None:
+            return None
+        value = node.inputs[at]
+    return graph.inputs.index(value)
+
+
+def program_ties(graph: Graph) -> Ties:
+    """Return for the outputs of a closed program the inputs they are changed versions of."""
+    found: dict[int, int] = {}
+    for output, value in enumerate(graph.outputs):
+        at = origin(graph, value) if value.type.shape else None
+        if at is not None and at not in found.values() and graph.inputs[at].type == value.type:
+            found[output] = at
+    return found
+
+
+def exposed_update(node: Node) -> Node:
+    """Return a write at one run-time position as the update of a box with an unknown place."""
+    code = node.op.code
+    if not isinstance(code, Loops) or code.point in (None, "read") or node.inputs[-1].type.shape:
+        return node
+    x, v, _ = node.inputs
+    index = _point(x.type, node.attrs["axis"], symbol_dim(Symbol("k")))
+    op = update if code.point == "write" else add_at
+    return Node(op, (x, v), node.outputs, {"index": index}, node.origin)
+
+
+def _point(type: ArrayType, axis: int, at: Dim) -> Index:
+    return tuple(at if a == axis else Slice(0, n, 1) for a, n in enumerate(type.shape))
+
+
+# --- the planner ----------------------------------------------------------------------------------
+
+
+def plan_program(graph: Graph, ties: Ties) -> ProgramPlan:
+    """Plan a program whose units are fused already.
+
+    Inputs named in `ties` are carried: their buffers are the program's, and what the tied outputs
+    compute must be there in the end. Other inputs are constants; other outputs have new buffers.
+    """
+    return _Planner(graph, ties).run()
+
+
+class _Planner:
+    """The units with their order so far, the buffers and their readers."""
+
+    def __init__(self, graph: Graph, ties: Ties) -> None:
+        self.graph = graph
+        self.ties = ties
+        self.units: list[Unit] = []
+        self.views: dict[Value, Node] = {}
+        self.literal: set[Value] = set()
+        self.layouts: dict[Value, Layout] = {}
+        self.writer: dict[Value, Unit] = {}
+        self.readers: dict[Value, list[tuple[Unit, Value]]] = {}
+        self.buffers: dict[Value, Buffer] = {}
+        self.locates: dict[Symbol, Unit] = {}
+        self.number: dict[Unit, int] = {}
+        self.reach: list[int] = []  # bit j of reach[i]: unit j runs after unit i
+        self.copies: dict[Value, Value] = {}
+        self.results = dict(enumerate(graph.outputs))
+        self.boxes: dict[Value, Into] = {}
+        self.claims: dict[Value, int] = {}
+        self.claimed: set[int] = set()
+
+    def run(self) -> ProgramPlan:
+        for i, value in enumerate(self.graph.inputs):
+            self.layouts[value] = root_layout(value)
+            if value.type.shape:
+                writable = i in self.ties.values()
+                self.buffers[value] = Buffer(value.type, i, None, writable, [value])
+        for node in self.graph.nodes:
+            self._expose(node)
+        self._order_by_data()
+        self._claim_outputs()
+        for unit in list(self.units):
+            if not unit.dropped:
+                self._place(unit)
+        for output in self.results:
+            self._finish(output)
+        units = tuple(self._sorted())
+        outputs = tuple(self.results[k] for k in range(len(self.graph.outputs)))
+        return ProgramPlan(
+            self.graph, self.ties, units, self.views, self.buffers, self.boxes, outputs
+        )
+
+    # --- the units --------------------------------------------------------------------------------
+
+    def _expose(self, node: Node) -> None:
+        """Make units of a node: what happens at a run-time position is a view or an update."""
+        code = node.op.code
+        if isinstance(code, Loops) and code.point and not node.inputs[-1].type.shape:
+            *operands, k = node.inputs
+            axis = node.attrs["axis"]
+            extent = operands[0].type.shape[axis]
+            symbol = Symbol("k", 0, extent - 1)
+            self.locates[symbol] = self._unit(Locate(k, symbol, extent))
+            attrs = {"index": _point(operands[0].type, axis, symbol_dim(symbol))}
+            op = {"read": getitem, "write": update, "add": add_at}[code.point]
+            node = Node(op, tuple(operands), node.outputs, attrs, node.origin)
+        if node.op.kind is Kind.VIEW:
+            self._view(node)
+        elif node.op.kind in (Kind.CONSTANT, Kind.INDEX):
+            self.views[node.output] = node
+            self.layouts[node.output] = root_layout(node.output)
+            self.literal.add(node.output)
+        else:
+            self._unit(node)
+
+    def _view(self, node: Node) -> None:
+        (operand,) = node.inputs
+        layout = view_layout(node, operand.type, self.layouts[operand])
+        if layout is None:
+            operand = self._copied(operand)
+            node = Node(node.op, (operand,), node.outputs, node.attrs, node.origin)
+            layout = view_layout(node, operand.type, self.layouts[operand])
+            assert layout is not None
+        if node.output.type.shape or not layout.root.type.shape or layout.root in self.literal:
+            self.views[node.output] = node
+            self.layouts[node.output] = layout
+        else:
+            self._unit(node)  # an element is read where the program says so
+
+    def _unit(self, action: Action, key: float | None = None) -> Unit:
+        unit = Unit(action, len(self.units) if key is None else key)
+        self.number[unit] = len(self.units)
+        self.units.append(unit)
+        self.reach.append(0)
+        for value in unit.outputs:
+            self.layouts[value] = root_layout(value)
+            self.writer[value] = unit
+        for value in dict.fromkeys(unit.inputs):
+            self.readers.setdefault(self.layouts[value].root, []).append((unit, value))
+        return unit
+
+    def _copied(self, value: Value) -> Value:
+        """Copy an array whose elements a view needs in another order, once."""
+        if value not in self.copies:
+            self.copies[value] = Value(value.type, value.name)
+            self._unit(Copy(value, self.copies[value]))
+        return self.copies[value]
+
+    # --- the order --------------------------------------------------------------------------------
+
+    def _order_by_data(self) -> None:
+        for unit in self.units:
+            for before in self._needs(unit):
+                self._edge(before, unit)
+
+    def _needs(self, unit: Unit) -> Iterator[Unit]:
+        """The units that compute what a unit reads."""
+        symbols: set[Symbol] = set()
+        read = [unit.renamed.get(v, v) for v in unit.inputs]
+        for value in dict.fromkeys((*read, *unit.renamed.values())):
+            layout = self.layouts[value]
+            if layout.root in self.writer:
+                yield self.writer[layout.root]
+            symbols |= symbols_of(layout.offset)
+        if isinstance(unit.action, Node) and self.locates:
+            symbols |= symbols_of(tuple(unit.action.attrs.values()))
+        for into in unit.into.values():
+            symbols |= symbols_of(into.index)
+        for symbol in symbols:
+            if symbol in self.locates and self.locates[symbol] is not unit:
+                yield self.locates[symbol]
+
+    def _runs_before(self, a: Unit, b: Unit) -> bool:
+        return bool(self.reach[self.number[a]] >> self.number[b] & 1)
+
+    def _edge(self, before: Unit, after: Unit) -> None:
+        if before is after or self._runs_before(before, after):
+            return
+        assert not self._runs_before(after, before), "an order that nothing can keep"
+        first, last = self.number[before], self.number[after]
+        gained = self.reach[last] | 1 << last
+        self.reach[first] |= gained
+        for i, reached in enumerate(self.reach):
+            if reached >> first & 1:
+                self.reach[i] |= gained
+
+    def _sorted(self) -> Iterator[Unit]:
+        """The units in an order that keeps what must be kept, else that of the program."""
+        live = [unit for unit in self.units if not unit.dropped]
+        waits = dict.fromkeys(live, 0)
+        for a, b in itertools.permutations(live, 2):
+            waits[b] += self._runs_before(a, b)
+        ready = [(unit.key, self.number[unit]) for unit in live if not waits[unit]]
+        heapq.heapify(ready)
+        while ready:
+            unit = self.units[heapq.heappop(ready)[1]]
+            yield unit
+            for other in live:
+                if self._runs_before(unit, other):
+                    waits[other] -= 1
+                    if not waits[other]:
+                        heapq.heappush(ready, (other.key, self.number[other]))
+
+    # --- buffers ----------------------------------------------------------------------------------
+
+    def _claim_outputs(self) -> None:
+        """Note of which outputs the values are earlier versions: they may use its buffer."""
+        for output, value in self.results.items():
+            while value.type.shape and value in self.writer and value not in self.claims:
+                self.claims[value] = output
+                unit = self.writer[value]
+                if not isinstance(unit.action, Node):
+                    break
+                at = tied_operand(unit.action, unit.action.outputs.index(value))
+                if at is None:
+                    break
+                value = unit.action.inputs[at]
+
+    def _place(self, unit: Unit) -> None:
+        match unit.action:
+            case Node(op=op, outputs=outputs) as node:
+                for output, value in enumerate(outputs):
+                    if not value.type.shape:
+                        continue
+                    tied = tied_operand(node, output)
+                    if tied is None and starts_with_literal(node):
+                        unit.filled = True
+                        self._write_copy(unit, value, self._literal(node), written_pieces(node))
+                    elif tied is None:
+                        self._fresh(value, unit)
+                    elif isinstance(op.code, Pieces):
+                        self._place_update(unit, node, value, node.inputs[tied])
+                    else:
+                        self._place_tied(unit, value, node.inputs[tied])
+            case Copy(result=result):
+                if result not in self.buffers:
+                    self._fresh(result, unit)
+
+    def _fresh(self, value: Value, unit: Unit, leads_to: Value | None = None) -> None:
+        """Give a value a new buffer: that of the output it leads to if it is free, or scratch."""
+        output = self.claims.get(leads_to or value)
+        if output is not None and output in self.ties:
+            if self._take_over(self._carried(output), value, unit):
+                return
+            output = None
+        if output in self.claimed:
+            output = None
+        elif output is not None:
+            self.claimed.add(output)
+        self.buffers[value] = Buffer(value.type, None, output, True, [value])
+
+    def _take_over(self, buffer: Buffer, value: Value, unit: Unit) -> bool:
+        """Let a unit write all of a carried array anew, if nothing of it is needed any more."""
+        written = [self.writer[v] for v in buffer.versions if v in self.writer]
+        if any(self._runs_before(unit, w) for w in written) or self._conflicts(buffer, unit, None):
+            return False
+        target = root_layout(value)
+        box = self._box(value.type, None)
+        for read in self._reads_of(unit, buffer):
+            match unit.action:
+                case Copy():
+                    safe = self._copies_safely(unit, read, buffer.versions[-1], box)
+                case Node() if is_nest(unit.action):
+                    safe = self._nest_reads_first(unit, buffer, value, target, box)
+                case _:
+                    safe = False
+            if not safe:
+                return False
+        self._append(buffer, value, unit, None)
+        return True
+
+    def _carried(self, output: int) -> Buffer:
+        return self.buffers[self.graph.inputs[self.ties[output]]]
+
+    def _place_update(self, unit: Unit, node: Node, result: Value, x: Value) -> None:
+        """Write boxes into the buffer of the operand, or into a copy of it."""
+        pieces = written_pieces(node)
+        box = self._box(result.type, pieces[0].index) if len(pieces) == 1 else None
+        buffer = self._last_of(x)
+        if buffer is None or not self._write_here(unit, buffer, result, x, box, pieces):
+            self._write_copy(unit, result, x, pieces)
+
+    def _write_copy(self, unit: Unit, result: Value, x: Value, pieces: tuple[Piece, ...]) -> None:
+        """Write boxes into a copy of an array, of which only the rest is copied."""
+        box = self._box(result.type, pieces[0].index) if len(pieces) == 1 else None
+        start = Value(result.type, result.name)
+        copy = self._late(Copy(x, start, _overwritten(result.type, pieces)), unit.key - 0.5)
+        self._edge(copy, unit)
+        self._fresh(start, copy, result)
+        unit.renamed[x] = start
+        written = self._write_here(unit, self.buffers[start], result, x, box, pieces)
+        assert written, "a fresh copy has no other readers"
+
+    def _literal(self, node: Node) -> Value:
+        """The literal that an op fills its result with before it writes boxes."""
+        assert isinstance(node.op.code, Pieces)
+        first = node.op.code.boxes(node.types, dict(node.attrs))[0]
+        value = Value(node.output.type)
+        element = Constant.of(np.asarray(first.literal, value.type.dtype))
+        self.views[value] = Node(constant, (), (value,), {"value": element}, node.origin)
+        self.layouts[value] = root_layout(value)
+        self.literal.add(value)
+        return value
+
+    def _last_of(self, x: Value) -> Buffer | None:
+        """The buffer whose last version an operand is, if a unit may write there."""
+        layout = self.layouts[x]
+        whole = layout == root_layout(x) or (
+            layout.root.type == x.type
+            and layout.offset == 0
+            and layout.strides == root_layout(layout.root).strides
+        )
+        buffer = self.buffers.get(layout.root)
+        if not whole or buffer is None or not buffer.writable:
+            return None
+        return buffer if buffer.versions[-1] is layout.root else None
+
+    def _box(self, type: ArrayType, index: Index | None) -> Box | None:
+        buffer = type.bounded().shape
+        offset, strides, shape = box_layout(buffer, index)
+        return box_of(offset, strides, type.shape if index is None else shape, buffer)
+
+    def _write_here(
+        self,
+        unit: Unit,
+        buffer: Buffer,
+        result: Value,
+        x: Value,
+        box: Box | None,
+        pieces: tuple[Piece, ...],
+    ) -> bool:
+        """Let an update write its boxes into a buffer whose last version is `x`."""
+        if len(pieces) == 1 and self._merge(unit, buffer, result, pieces[0], box):
+            return True
+        copies = self._conflicts(buffer, unit, box)
+        copies += [
+            (unit, value)
+            for value in self._reads_of(unit, buffer)
+            if value is not x and not self._copies_safely(unit, value, x, box)
+        ]
+        if not self._worth_copying(copies, result.type):
+            return False
+        self._snapshot(copies, unit)
+        self._append(buffer, result, unit, box)
+        return True
+
+    def _copies_safely(self, unit: Unit, value: Value, x: Value, box: Box | None) -> bool:
+        """Whether an update may copy its operand, element by element, into the box."""
+        layout = self.layouts[value]
+        if layout.root is not self.layouts[unit.renamed.get(x, x)].root:
+            return False
+        read = self._view_box(value)
+        return disjoint(read, box) or ahead(read, box)
+
+    def _view_box(self, value: Value) -> Box | None:
+        layout = self.layouts[value]
+        return box_of(
+            layout.offset, layout.strides, value.type.shape, layout.root.type.bounded().shape
+        )
+
+    def _place_tied(self, unit: Unit, result: Value, x: Value) -> None:
+        """Let a loop or branch carry the array on in the buffer of its operand, or in a copy."""
+        buffer = self._last_of(x)
+        if buffer is not None:
+            copies = self._conflicts(buffer, unit, None)
+            copies += [(unit, v) for v in self._reads_of(unit, buffer) if v is not x]
+            once = sum(v is x for v in unit.inputs) == 1
+            if once and self._worth_copying(copies, result.type):
+                self._snapshot(copies, unit)
+                self._append(buffer, result, unit, None)
+                return
+        start = Value(result.type, result.name)
+        copy = self._late(Copy(x, start), unit.key - 0.5)
+        self._edge(copy, unit)
+        self._fresh(start, copy, result)
+        self._append(self.buffers[start], result, unit, None)
+
+    def _late(self, action: Copy, key: float) -> Unit:
+        """Add a copy; it runs before what overwrites its operand."""
+        copy = self._unit(action, key)
+        root = self.layouts[action.source].root
+        if root in self.writer:
+            self._edge(self.writer[root], copy)
+        for need in self._needs(copy):
+            self._edge(need, copy)
+        buffer = self.buffers.get(root)
+        if buffer is not None:
+            for later in buffer.versions[buffer.versions.index(root) + 1 :]:
+                self._edge(copy, self.writer[later])
+        return copy
+
+    def _append(self, buffer: Buffer, value: Value, unit: Unit, box: Box | None) -> None:
+        """Make a value the next version of a buffer: earlier ones are read and written before."""
+        for version in buffer.versions:
+            if version in self.writer:
+                self._edge(self.writer[version], unit)
+            for reader, seen in self.readers.get(version, ()):
+                if reader.dropped or reader is unit or seen in reader.renamed:
+                    continue
+                if not disjoint(self._view_box(seen), box):
+                    self._edge(reader, unit)
+        buffer.versions.append(value)
+        self.buffers[value] = buffer
+        self.layouts[value] = root_layout(value)
+
+    def _conflicts(self, buffer: Buffer, unit: Unit, box: Box | None) -> list[tuple[Unit, Value]]:
+        """The reads of a buffer by other units that cannot come before the unit's write."""
+        found = []
+        for version in buffer.versions:
+            for reader, value in self.readers.get(version, ()):
+                if reader is unit or reader.dropped or value in reader.renamed:
+                    continue
+                if self._runs_before(unit, reader) and not disjoint(self._view_box(value), box):
+                    found.append((reader, value))
+        return found
+
+    def _reads_of(self, unit: Unit, buffer: Buffer) -> list[Value]:
+        """The operands of a unit that are in a buffer."""
+        found = []
+        for value in dict.fromkeys(unit.inputs):
+            root = self.layouts[unit.renamed.get(value, value)].root
+            if self.buffers.get(root) is buffer:
+                found.append(value)
+        return found
+
+    def _worth_copying(self, copies: list[tuple[Unit, Value]], type: ArrayType) -> bool:
+        values = {value for _, value in copies}
+        return not values or sum(v.type.nbytes for v in values) < type.nbytes
+
+    def _snapshot(self, reads: list[tuple[Unit, Value]], unit: Unit) -> None:
+        """Let readers read copies that are made before a unit writes."""
+        copies: dict[Value, Value] = {}
+        for reader, value in reads:
+            if value not in copies:
+                copies[value] = Value(value.type, value.name)
+                copy = self._late(Copy(value, copies[value]), unit.key - 0.5)
+                self._edge(copy, unit)
+                self._fresh(copies[value], copy)
+            reader.renamed[value] = copies[value]
+            self.readers.setdefault(copies[value], []).append((reader, value))
+            self._edge(self.writer[copies[value]], reader)
+
+    # --- nests that store straight into a box -----------------------------------------------------
+
+    def _merge(
+        self, unit: Unit, buffer: Buffer, result: Value, piece: Piece, box: Box | None
+    ) -> bool:
+        """Let the nest that computes the value of an update store it, if (1) to (4) allow it."""
+        value = unit.inputs[piece.operand] if piece.operand is not None else None
+        group = None if value is None else self._sole_nest(value, unit, piece.add)
+        if group is None or value is None:
+            return False
+        before = [u for u in self._needs(unit) if u is not group]
+        if any(self._runs_before(group, u) for u in before):
+            return False
+        if any(reader is not unit for reader, _ in self._conflicts(buffer, group, box)):
+            return False
+        made = self.layouts[value].root
+        target = self._target(result.type, piece.index, value, made)
+        if piece.add and replay(_body(group)).places[_inside(group, made)].scattered:
+            return False
+        if target is None or not self._nest_reads_first(group, buffer, made, target, box):
+            return False
+        unit.dropped = True
+        del self.buffers[made]
+        for other in before:
+            self._edge(other, group)
+        group.into[made] = Into(result, piece.index, piece.add)
+        self.writer[result] = group
+        self._append(buffer, result, group, box)
+        self._read_in_box(made, unit, group.into[made], target)
+        return True
+
+    def _read_in_box(self, made: Value, unit: Unit, into: Into, target: Layout) -> None:
+        """Let the other readers of a value read the box in which its nest has put it."""
+        readers = [(u, v) for u, v in self.readers.pop(made) if u is not unit]
+        if readers:
+            self.boxes[made] = into
+            self.layouts[made] = Layout(into.result, target.offset, target.strides)
+            self.readers.setdefault(into.result, []).extend(readers)
+
+    def _sole_nest(self, value: Value, unit: Unit, add: bool) -> Unit | None:
+        """The nest that computes a value, if all others can read it where the update puts it."""
+        layout = self.layouts[value]
+        made = layout.root
+        group = self.writer.get(made)
+        if group is None or group.dropped or not isinstance(group.action, Node):
+            return None
+        if not is_nest(group.action) or made not in group.outputs or made in group.into:
+            return None
+        if not layout.contiguous(value.type):
+            return None
+        readers = [r for r in self.readers.get(made, ()) if not r[0].dropped and r[0] is not unit]
+        direct = all(v is made and v not in r.renamed for r, v in readers) and not add
+        outside = any(self.layouts[v].root is made for v in self.results.values())
+        reread = set(replay(_body(group)).reread())
+        alone = (direct or not readers) and not outside and _inside(group, made) not in reread
+        own = made in self.buffers and self.buffers[made].output is None
+        return group if alone and own else None
+
+    def _target(
+        self, type: ArrayType, index: Index | None, value: Value, made: Value
+    ) -> Layout | None:
+        """The place in a buffer for a value, in the axes of what the nest computes."""
+        offset, strides, _ = box_layout(type.bounded().shape, index)
+        aligned = align_axes(value.type.shape, strides, made.type.shape)
+        return None if aligned is None else Layout(made, offset, aligned)
+
+    def _nest_reads_first(
+        self, group: Unit, buffer: Buffer, made: Value, target: Layout, box: Box | None
+    ) -> bool:
+        """Whether a nest reads all it needs of a buffer before it stores a result there."""
+        space = replay(_body(group))
+        place = space.places[_inside(group, made)]
+        for into in group.into.values():
+            other = self._box(into.result.type, into.index)
+            if self.buffers[into.result] is buffer and not disjoint(other, box):
+                return False
+        write = _spread(target, place.map, space, buffer)
+        for value in self._reads_of(group, buffer):
+            if disjoint(self._view_box(value), box):
+                continue
+            operand = _body(group).inputs[group.inputs.index(value)]
+            layout = self.layouts[group.renamed.get(value, value)]
+            read = _spread(layout, space.operands[operand], space, buffer)
+            stages = [space.places[n.output].stage for n in space.nodes if operand in n.inputs]
+            in_time = not place.scattered and max(stages, default=0) <= place.stage
+            in_line = place.inner and not space.depth and place.stage == 0
+            if not (in_time and (read == write or (in_line and ahead(read[2], write[2])))):
+                return False
+        return True
+
+    # --- outputs ----------------------------------------------------------------------------------
+
+    def _finish(self, output: int) -> None:
+        """See that an output is in its buffer in the end."""
+        value = self.results[output]
+        if not value.type.shape:
+            return
+        root = self.layouts[value].root
+        buffer = self.buffers.get(root)
+        carried = self._carried(output) if output in self.ties else None
+        own = buffer is not None and (buffer is carried if carried else buffer.output == output)
+        if own and self.layouts[value].strides == root_layout(value).strides:
+            assert buffer is not None
+            if buffer.versions[-1] is root and self.layouts[value].offset == 0:
+                return
+        stale = buffer is not None and buffer.versions[-1] is not root
+        if carried is not None and (stale or (buffer is carried and not self._stays(value))):
+            value = self._saved(value)
+        result = Value(value.type, value.name)
+        copy = self._late(Copy(value, result), len(self.units))
+        if carried is None:
+            for other in self.buffers.values():
+                if other.output == output:
+                    other.output = None  # it was written on after the version that is returned
+            self.buffers[result] = Buffer(value.type, None, output, True, [result])
+            return
+        box = self._box(value.type, None)
+        self._snapshot(self._conflicts(carried, copy, box), copy)
+        self._append(carried, result, copy, box)
+
+    def _stays(self, value: Value) -> bool:
+        """Whether a view of a buffer can be copied over it, element by element."""
+        return ahead(self._view_box(value), self._box(value.type, None))
+
+    def _saved(self, value: Value) -> Value:
+        """Copy a value to scratch before what overwrites it."""
+        copy = Value(value.type, value.name)
+        self._fresh(copy, self._late(Copy(value, copy), len(self.units)))
+        return copy
+
+
+# --- what the planner reads of nodes --------------------------------------------------------------
+
+
+def is_nest(node: Node) -> bool:
+    """Tell whether a node is a group of elementwise ops and reductions."""
+    return node.op.kind is Kind.REGION and node.op.code is None
+
+
+def written_pieces(node: Node) -> tuple[Piece, ...]:
+    """Return the boxes that an update writes into its first operand."""
+    assert isinstance(node.op.code, Pieces)
+    return node.op.code.boxes(node.types, dict(node.attrs))[1:]
+
+
+def starts_with_literal(node: Node) -> bool:
+    """Tell whether an op fills its result and then writes boxes from operands."""
+    if not isinstance(node.op.code, Pieces):
+        return False
+    first, *rest = node.op.code.boxes(node.types, dict(node.attrs))
+    return first.index is None and first.operand is None and bool(rest)
+
+
+def _overwritten(type: ArrayType, pieces: tuple[Piece, ...]) -> Index | None:
+    """The box that an update writes all of, if it is most of the array."""
+    (piece,) = pieces if len(pieces) == 1 else (None,)
+    if piece is None or piece.add or piece.index is None or type.ragged:
+        return None
+    sizes = [at.size if isinstance(at, Slice) and at.step == 1 else 1 for at in piece.index]
+    if not all(isinstance(n, int) for n in sizes):
+        return None
+    return piece.index if 2 * math.prod(sizes) > type.size else None
+
+
+def align_axes(
+    shape: tuple[Dim, ...], strides: tuple[int, ...], other: tuple[Dim, ...]
+) -> tuple[int, ...] | None:
+    """Return the strides in the axes of a shape that differs by axes of extent one only."""
+    long = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    if [n for n, _ in long] != [n for n in other if n != 1]:
+        return None
+    walked = iter(long)
+    return tuple(0 if n == 1 else next(walked)[1] for n in other)
+
+
+def _body(group: Unit) -> Graph:
+    assert isinstance(group.action, Node)
+    body: Graph = group.action.attrs["body"]
+    return body
+
+
+def _inside(group: Unit, made: Value) -> Value:
+    """The value in the body of a nest that is one of its results."""
+    return _body(group).outputs[group.outputs.index(made)]
+
+
+Walk = tuple[Dim, tuple[int, ...], Box | None]
+
+
+def _spread(layout: Layout, map: Map, space: Space, buffer: Buffer) -> Walk:
+    """How the loops of a space walk a view: offset, stride of every loop, box."""
+    extents = space.extents or ()
+    strides = [0] * len(extents)
+    for axis, stride in zip(map, layout.strides, strict=True):
+        if axis is not None:
+            strides[axis] = stride
+    walked = tuple(n if s else 1 for n, s in zip(extents, strides, strict=True))
+    box = box_of(layout.offset, tuple(strides), walked, buffer.type.bounded().shape)
+    return layout.offset, tuple(strides), box

@@ -1,0 +1,1 @@
+"""Imperative programs of scientific NumPy, one module per field; `table.py` gathers them."""
