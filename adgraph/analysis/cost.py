@@ -30,6 +30,7 @@ LIBRARY_RATES = ((0.0, 1.1e10), (5e3, 2.6e10), (2e5, 5.0e10), (1e7, 5.6e10))  # 
 MEMORY_RATES = ((0.0, 2.0e11), (1e6, 1.0e11), (5e7, 4.0e10))  # bytes a second
 
 UNKNOWN_TRIPS = 32.0  # of a loop whose length only the values decide
+STEPS = frozenset({Kind.REGION, Kind.MOVEMENT})  # in a kernel they run one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,16 @@ def node_cost(node: Node) -> Cost:
     """Estimate one run of a node. Views and constants cost nothing.
 
     A kernel of fused nodes reads its operands and writes its results once; the operations are
-    those of the nodes in it, unless the op counts them itself.
+    those of the nodes in it, unless the op counts them itself. A kernel of loops and writes in
+    place costs what its steps cost.
     """
     if not computes(node):
         return NOTHING
     if isinstance(node.op.code, Control):
         return Cost(0.0, 0, 0, KERNEL_SECONDS) + _control_cost(node)
+    if any(inner.op.kind in STEPS for region in node.regions() for inner in region.nodes):
+        inside = map(_inside_cost, node.regions())
+        return sum(inside, Cost(0.0, 0, 0, KERNEL_SECONDS))
     return _kernel_cost(node, _bytes(node.types), _bytes(v.type for v in node.outputs))
 
 

@@ -20,12 +20,14 @@ from adgraph.ir.op import Kind
 from adgraph.ir.types import Dtype
 from adgraph.lower.layout import c_strides
 from adgraph.lower.nest import (
+    AT_START,
     Access,
     Axes,
     Let,
     Load,
     Loop,
     Nest,
+    Offset,
     Parameter,
     Sizes,
     Start,
@@ -46,7 +48,7 @@ class Operand:
     pointer: str
     strides: tuple[int, ...]
     literal: str | None = None
-    offset: str = ""
+    offset: Offset = AT_START
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Target:
     pointer: str
     strides: tuple[int, ...]
     variable: str | None = None
-    offset: str = ""
+    offset: Offset = AT_START
     add: bool = False
 
 

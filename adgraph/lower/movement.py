@@ -37,13 +37,13 @@ def box_nest(
     offset, target, shape = box_layout(result.shape, index)
     assert isinstance(offset, int)
     sizes = Sizes()
-    to = Access(RESULT, (), ""), target
+    to = Access(RESULT, ()), target
     pointers = [Parameter(RESULT, result.dtype)]
     if strides is None:
         start = Start("value", result.dtype, literal)
         statements = box_statements(shape, to, start, sizes, add=add)
     else:
-        source = Access(SOURCE, (), ""), strides
+        source = Access(SOURCE, ()), strides
         statements = box_statements(shape, to, source, sizes, add=add)
         pointers.insert(0, Parameter(SOURCE, result.dtype))
     name = "fill" if strides is None else "move"

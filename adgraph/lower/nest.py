@@ -17,6 +17,18 @@ from adgraph.ir.dims import Affine, Dim, Symbol, make, upper_bound
 from adgraph.ir.types import Dtype, Shape
 
 LARGEST_CONSTANT = 16  # extents up to this are constants of the kernel, so that loops unroll
+LARGEST_UNROLLED = 4  # the same in a kernel of many nests: 8 unrolled points of a stencil cost 5x
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Where an array begins in its buffer: as it is printed, and as a number or affine."""
+
+    text: str = ""
+    dim: Dim = field(default=0, compare=False)
+
+
+AT_START = Offset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +37,7 @@ class Access:
 
     pointer: str
     terms: tuple[tuple[str, str], ...]
-    offset: str = ""
+    offset: Offset = AT_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +191,7 @@ class Sizes:
         """Name an extent: a literal when it is small."""
         if isinstance(n, Affine):
             return self.dim(n)
-        if n <= LARGEST_CONSTANT:
+        if n <= (LARGEST_UNROLLED if self.shared else LARGEST_CONSTANT):
             return str(n)
         return self._new("n", n)
 
@@ -208,15 +220,15 @@ class Sizes:
             parts.insert(0 if parts[0][0] == "-" and constant[0] != "-" else len(parts), constant)
         return join_terms(parts)
 
-    def address(self, offset: Dim, strides: tuple[int, ...]) -> str:
+    def address(self, whole: Dim, strides: tuple[int, ...]) -> Offset:
         """Write an offset as multiples of the strides of a buffer and a rest; "" is zero."""
-        parts = []
+        parts, offset = [], whole
         for stride in sorted(set(strides), reverse=True):
             if stride > 1:
                 quotient, offset = _divided(offset, stride)
                 parts.append(_product(self.dim(quotient), self.number(stride)))
         parts.append(self.dim(offset))
-        return join_terms([part for part in parts if part != "0"])
+        return Offset(join_terms([part for part in parts if part != "0"]), whole)
 
     def _new(self, letter: str, value: int) -> str:
         if self.shared:

@@ -110,7 +110,8 @@ def _invoke_lines(statement: Invoke) -> Iterator[str]:
 
 
 def _pointer(access: Access) -> str:
-    return f"behind({access.pointer}, {access.offset})" if access.offset else access.pointer
+    offset = access.offset.text
+    return f"behind({access.pointer}, {offset})" if offset else access.pointer
 
 
 def _loop_lines(loop: Loop) -> Iterator[str]:
@@ -137,8 +138,8 @@ def _plain_loop(loop: Loop, extent: str) -> Iterator[str]:
 
 def _element(access: Access) -> str:
     terms = [_step(i, stride) for i, stride in access.terms]
-    if access.offset:
-        terms.insert(0, access.offset)
+    if access.offset.text:
+        terms.insert(0, access.offset.text)
     return f"{access.pointer}[{join_terms(terms) or 0}]"
 
 

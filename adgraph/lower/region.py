@@ -38,6 +38,7 @@ from adgraph.lower.inplace import (
 )
 from adgraph.lower.layout import Layout, box_layout, c_strides, placed_view
 from adgraph.lower.materialize import matrix_strided
+from adgraph.lower.merge import merged
 from adgraph.lower.movement import box_statements
 from adgraph.lower.nest import (
     Access,
@@ -288,7 +289,7 @@ class Program:
                 self.slots.pop(buffer).free = True
         for slot in self.settled:
             slot.free = True
-        return tuple(self.statements)
+        return merged(self.statements, self.kernel.names.sizes)
 
     def output(self, number: int) -> str:
         """Return the text of a scalar result."""
@@ -544,7 +545,7 @@ class Program:
         else:
             at = indices.offset + _walk(loops, indices.strides)
             access = self.kernel.access(Memory(indices.pointer, at, (), indices.grid))
-            read = Set(name, f"int64({indices.pointer}[{access.offset or 0}])")
+            read = Set(name, f"int64({indices.pointer}[{access.offset.text or 0}])")
         return (
             read,
             Set(name, f"where({name} < 0, {name} + {extent}, {name})"),
@@ -618,7 +619,7 @@ class Program:
     def _loop(self, unit: Unit, node: Node) -> None:
         sizes = self.kernel.names.sizes
         start, trips, step = (node.attrs[name] for name in ("start", "trips", "step"))
-        bounds = sizes.dim(start), sizes.dim(start + trips * step), sizes.number(step)
+        bounds = sizes.dim(start), sizes.extent(start + trips * step), sizes.number(step)
         with self.kernel.binding(node.attrs["symbol"]) as name:
             carried = self._carry(unit, node, 0)
             body = self._body(unit, node, node.attrs["body"], carried, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adgraph.analysis.cost import Cost, graph_cost
-from adgraph.analysis.liveness import residuals
+from adgraph.analysis.liveness import residuals, scratch_types
 from adgraph.control.tapes import taped_bytes
 from adgraph.passes.pipeline import Report
 from adgraph.passes.rewrite import count_nodes
@@ -25,6 +25,7 @@ class Explanation:
     peak_bytes: int
     arena_bytes: int
     output_bytes: int
+    scratch_bytes: int
     recomputed: int
     residuals: tuple[str, ...]
     residual_bytes: int
@@ -39,6 +40,8 @@ class Explanation:
             f"  peak {self.peak_bytes:,} bytes: arena {self.arena_bytes:,}, "
             f"outputs {self.output_bytes:,}",
         ]
+        if self.scratch_bytes:
+            lines.append(f"  a kernel works on up to {self.scratch_bytes:,} bytes of the arena")
         if self.recomputed:
             lines.append(f"  {self.recomputed} kernels run again to save memory")
         lines.append(
@@ -65,6 +68,7 @@ def explain_entry(entry: Entry) -> Explanation:
         program.plan.peak_bytes,
         program.plan.arena_bytes,
         program.plan.output_bytes,
+        max((sum(t.nbytes for t in scratch_types(n)) for n in program.graph.nodes), default=0),
         len(program.schedule.recomputed),
         tuple(map(str, kept)),
         sum(r.nbytes for r in kept),

@@ -364,9 +364,18 @@ def _result_form(entry: Entry, k: int, leaf: Any, variables: Variables, trip: Tr
         mode = entry.modes[k]
         return mode.form if isinstance(mode, Carried) else None
     made = isinstance(leaf, Tracer) and not isinstance(leaf, IndexTracer)
-    if entry.name not in variables.leaving or not made or trip.frame.outer(leaf.cell):
+    if entry.name not in variables.leaving or not made or trip.symbol in symbols_of(leaf.type):
         return None
-    return None if trip.symbol in symbols_of(leaf.type) else form_of(leaf)
+    if not trip.frame.outer(leaf.cell):
+        return form_of(leaf)
+    if all(map(trip.frame.parent_owns, leaf.positions)):
+        return None
+    return replace(form_of(leaf), frozen=_OF_LAST_TRIP.format(entry.name))
+
+
+_OF_LAST_TRIP = (
+    "{!r} is a part of an array, at a position that the last trip of a loop computed"
+)
 
 
 # --- the node -------------------------------------------------------------------------------------
@@ -499,9 +508,14 @@ _LOST = "its shape changes from trip to trip, or it is no array; such a variable
 def _last_leaf(key: Key, leaf: Any, captured: Captured, results: Mapping[Key, Value]) -> Any:
     trip = captured.trip
     if key in results:
-        return handle_of(results[key], captured.ends[key][0])
+        handle = handle_of(results[key], captured.ends[key][0])
+        if handle.cell.frozen:
+            handle.cell.copies([leaf.cell])
+        return handle
     if isinstance(leaf, IndexTracer):
         return _last_index(leaf.dim, trip)
+    if isinstance(leaf, Tracer) and not all(map(trip.frame.parent_owns, leaf.positions)):
+        return UNDEFINED
     if not isinstance(leaf, Tracer) or trip.symbol not in symbols_of(_attrs(leaf)):
         inner = isinstance(leaf, Tracer) and not trip.frame.parent_owns(leaf.cell)
         return UNDEFINED if inner else leaf

@@ -32,15 +32,19 @@ METHODS: dict[str, Callable[..., Any]] = {}
 
 
 class Masked(NDArrayOperatorsMixin):
-    """The selected elements of an array: all of its elements, and a mask along one axis."""
+    """The selected elements of an array: all of its elements, and a mask along one axis.
 
-    __slots__ = ("axis", "mask", "values")
+    Where it is a `view`, as of a slice in NumPy, `values` is a part of an array with other names.
+    """
+
+    __slots__ = ("axis", "mask", "values", "view")
     __array_priority__ = 2000.0
 
-    def __init__(self, values: Tracer, mask: Tracer, axis: int) -> None:
+    def __init__(self, values: Tracer, mask: Tracer, axis: int, view: bool = False) -> None:
         self.values = values
         self.mask = mask
         self.axis = axis
+        self.view = view
 
     # --- what an array tells of itself ------------------------------------------------------
 
@@ -256,6 +260,8 @@ def _stored(like: Masked, result: Tracer, target: Any, where: Any) -> Masked:
             )
         )
     chosen: Any = True if where is None else aligned(like, where)
+    if target.view:
+        chosen = chosen & along(target)
     write(target.values, result if chosen is True else np.where(chosen, result, target.values))
     return target
 
@@ -291,6 +297,14 @@ def is_masked_key(key: Any) -> bool:
     """Tell whether what a key selects is known only when the program runs."""
     parts = key if isinstance(key, tuple) else (key,)
     return has_masked(parts) or traced_mask(key) is not None
+
+
+def masked_view(x: Tracer, key: Any) -> Masked:
+    """Record `x[key]` for a key in which masks stand for slices."""
+    place = _place(x, key, sliced=True)
+    shared = place.view.cell is x.cell
+    values = place.view if shared else tracer(read(place.view))
+    return Masked(values, line(place.mask), place.axis, shared)
 
 
 def masked_read(x: Tracer, key: Any) -> Masked:
@@ -329,7 +343,12 @@ def masked_write(x: Tracer, key: Any, value: Any) -> None:
 
 def write_masked(target: Tracer, mask: Tracer, axis: int, value: Any) -> None:
     """Replace the elements of an array that a mask along one axis selects."""
-    chosen = Masked(target, mask, axis)
+    write_view(Masked(target, mask, axis), value)
+
+
+def write_view(chosen: Masked, value: Any) -> None:
+    """Replace the selected elements of the array that a masked read is a view of."""
+    target = chosen.values
     new = value if isinstance(value, Masked) else as_tracer(value, target.dtype)
     fitting = _assignable(chosen, new)
     write(target, np.where(along(chosen), as_tracer(fitting, target.dtype), target))
@@ -373,10 +392,11 @@ def filled(x: Masked, otherwise: Any) -> Tracer:
 # --- keys -----------------------------------------------------------------------------------------
 
 
-def _place(x: Tracer, key: Any) -> Place:
+def _place(x: Tracer, key: Any, sliced: bool = False) -> Place:
     """Analyse a key with a traced mask: what else it holds is a view.
 
-    Ints count as indexed axes, as in NumPy: apart from the mask they send it to the front.
+    Ints count as indexed axes, as in NumPy: apart from the mask they send it to the front, unless
+    it stands for a slice.
     """
     parts = _without_ellipsis(x.ndim, key if isinstance(key, tuple) else (key,))
     mask = traced_mask(tuple(parts))
@@ -396,7 +416,7 @@ def _place(x: Tracer, key: Any) -> Place:
             )
         )
     indexed = [i for i, p in enumerate(parts) if i == at or _is_int(p)]
-    if indexed[-1] - indexed[0] == len(indexed) - 1:
+    if sliced or indexed[-1] - indexed[0] == len(indexed) - 1:
         return Place(view, mask, axis)
     masked_axes = range(axis, axis + mask.ndim)
     others = (i for i in range(view.ndim) if i not in masked_axes)

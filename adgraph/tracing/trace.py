@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import DtypeError, TracingError, message
+from adgraph.errors import AdgraphError, DtypeError, TracingError, location_of, message
 from adgraph.ir.builder import Builder
+from adgraph.ir.dims import UndecidedError
 from adgraph.ir.graph import Graph, Value
 from adgraph.ir.op import type_of
 from adgraph.ir.types import ArrayType
@@ -199,6 +200,8 @@ def trace_function(
             returned = rewritten(function, tuple(arguments))(*args, **kwargs)
         except NameError as error:
             raise explained(error) from None
+        except UndecidedError as error:
+            raise error if nested else _undecided(error) from None
         results, result = flatten(returned)
         static = tuple((i, x) for i, x in enumerate(results) if isinstance(x, Static))
         outputs = [_output(x) for x in results if not isinstance(x, Static)]
@@ -215,6 +218,20 @@ def trace_function(
         tuple(builder.notes),
         builder.order_matters,
         _separate(builder, written, len(tracers)),
+    )
+
+
+def _undecided(error: UndecidedError) -> AdgraphError:
+    """Word the error for a question that no splitting of a loop answers."""
+    return TracingError(
+        message(
+            f"the form of the program changes from trip to trip of a loop: {error}",
+            "an extent, a slice or a list depends on a loop index in a way that is not the same "
+            "function of it in all trips, and the loop could neither be split nor written out",
+            "keep the index between bounds that are known (k = min(k, n)), loop over elements, "
+            "or select with np.where",
+            location_of(error),
+        )
     )
 
 

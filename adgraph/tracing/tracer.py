@@ -122,6 +122,11 @@ class Tracer(Traced):
         return self._type.dtype.itemsize
 
     @property
+    def positions(self) -> list[Cell]:
+        """The positions in its path that are known only when running."""
+        return [step.position for step in self.path if step.position is not None]
+
+    @property
     def T(self) -> Any:  # noqa: N802  NumPy's name
         """The transpose."""
         return np.transpose(self)

@@ -8,9 +8,8 @@ values near one and its subscripts in bounds. Begin with `Writer.statement`.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 SIZE = 6
@@ -116,7 +115,7 @@ class Writer:
             forms.append(f"{index.name} + 1")
         if index.low >= 1 or self.chance(0.3):
             forms.append(f"{index.name} - 1")
-        if 0 <= index.low and index.high < SIZE:
+        if index.low >= 0 and index.high < SIZE:
             forms.append(f"N - 1 - {index.name}")
             forms.append(f"-{index.name} - 1")
         return self.rng.choice(forms)
@@ -371,7 +370,7 @@ class Writer:
         forms = (
             f"{m}[:] = np.tanh({m} @ {n})",
             f"{m} = np.tanh({m} + {n}.T)",
-            f"{m}[1:-1, 1:-1] = 0.25 * ({n}[:-2, 1:-1] + {n}[2:, 1:-1] + {n}[1:-1, :-2] + {n}[1:-1, 2:])",
+            f"{m}[1:-1, 1:-1] = 0.4 * ({n}[:-2, 1:-1] + {n}[2:, 1:-1]) - 0.2 * {n}[1:-1, :-2]",
             f"{m} += 0.1 * np.outer({v}, {v})",
             f"{m}[...] = 0.5 * {n} + 0.2 * {v}",
             f"{v} = {self.vector(names)}",
@@ -386,7 +385,7 @@ class Writer:
         """A helper that writes its argument, or returns early."""
         v, m = self.rng.choice(names.vectors), self.rng.choice(names.matrices)
         n = self.rng.choice(names.numbers)
-        inside = [i.name for i in names.indices if 0 <= i.low and i.high < SIZE]
+        inside = [i.name for i in names.indices if i.low >= 0 and i.high < SIZE]
         forms = (
             f"relaxed({m}, {self.rng.choice([*inside, '2'])}, {n})",
             f"swept({v}, {n})",

@@ -23,7 +23,7 @@ from adgraph.ops import indexing as ops
 from adgraph.ops import shape as shape_ops
 from adgraph.ops.reduction import argsort as argsort_op
 from adgraph.tracing.affine import box, point
-from adgraph.tracing.masked import is_masked_key
+from adgraph.tracing.masked import is_masked_key, masked_view, write_view
 from adgraph.tracing.numpy_api import positions
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.shape import (
@@ -59,9 +59,10 @@ from adgraph.tracing.windows import masked_windows
 def getitem(x: Any, key: Any) -> Any:
     """Record `x[key]`."""
     array = as_tracer(x)
-    key = masked_windows(array, key)
+    given, key = key, masked_windows(array, key)
     if is_masked_key(key):
-        return positions.read_at(array, key)
+        viewed = key is not given and not is_masked_key(given)
+        return masked_view(array, key) if viewed else positions.read_at(array, key)
     parts = expanded_key(array, key)
     if has_arrays(parts):
         chosen = selection(array, parts)
@@ -77,9 +78,12 @@ def setitem(x: Tracer, key: Any, value: Any) -> None:
     """Record `x[key] = value`."""
     value = asarray(value) if isinstance(value, (list, tuple)) else value
     _check_target(x)
-    key = masked_windows(x, key)
+    given, key = key, masked_windows(x, key)
     if is_masked_key(key):
-        positions.write_at(x, key, value)
+        if key is given or is_masked_key(given):
+            positions.write_at(x, key, value)
+        else:
+            write_view(masked_view(x, key), value)
         return
     parts = expanded_key(x, key)
     if has_arrays(parts):
@@ -163,7 +167,7 @@ def _entries(entry: Any) -> list[Any]:
     if isinstance(array, Tracer):
         if array.dtype.kind not in "iu":
             raise _not_an_index(array)
-        return [array]
+        return [entry if isinstance(entry, Tracer) and not entry.shape else array]
     if array.dtype.kind == "b" and array.ndim:
         return list(np.nonzero(array))
     if array.size == 0 and isinstance(entry, list):
