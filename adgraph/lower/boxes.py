@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adgraph.analysis import regions
 from adgraph.ir.dims import Affine, Dim, lower_bound, make, nonnegative
 from adgraph.ir.types import Shape
 from adgraph.lower.layout import c_strides
@@ -86,14 +87,11 @@ def disjoint(a: Box | None, b: Box | None) -> bool:
     """Tell whether two boxes have no element in common, whatever the loop indices are."""
     if a is None or b is None:
         return False
-    return any(_apart(p, q) for p, q in zip(a, b, strict=True))
+    return regions.disjoint(tuple(map(_interval, a)), tuple(map(_interval, b)))
 
 
-def _apart(p: Side, q: Side) -> bool:
-    if nonnegative(q.low - p.high - 1) or nonnegative(p.low - q.high - 1):
-        return True
-    distance = p.start - q.start
-    return p.step == q.step and isinstance(distance, int) and distance % p.step != 0
+def _interval(side: Side) -> regions.Interval:
+    return regions.Interval(side.low, side.high + 1, 0 if side.axis is None else abs(side.step))
 
 
 def ahead(read: Box | None, write: Box | None) -> bool:

@@ -373,9 +373,7 @@ def _result_form(entry: Entry, k: int, leaf: Any, variables: Variables, trip: Tr
     return replace(form_of(leaf), frozen=_OF_LAST_TRIP.format(entry.name))
 
 
-_OF_LAST_TRIP = (
-    "{!r} is a part of an array, at a position that the last trip of a loop computed"
-)
+_OF_LAST_TRIP = "{!r} is a part of an array, at a position that the last trip of a loop computed"
 
 
 # --- the node -------------------------------------------------------------------------------------

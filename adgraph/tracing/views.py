@@ -117,22 +117,43 @@ def writable(base: ArrayType, path: tuple[View, ...]) -> bool:
 
 
 def viewable(base: ArrayType, path: tuple[View, ...]) -> bool:
-    """Tell whether the path gives a view of a C-contiguous array in NumPy."""
-    if _symbolic(base, path):
-        viewed = all(step.op in (getitem, transpose, reshape, broadcast, take) for step in path)
-        return viewed and not reshaped(base, path)
-    array = layout(base)
+    """Tell whether the path gives a view of a C-contiguous array in NumPy.
+
+    Where extents are not numbers, reshapes that do more than insert or drop axes of extent one are
+    taken for copies.
+    """
+    array, type = None if base.ragged else layout(base), base
     for step in path:
-        if step.op is reshape:
+        before, type = type, step_type(step, type)
+        if step.op is not reshape:
+            if step.op not in (getitem, transpose, broadcast, take):
+                return False
+            array = None if array is None or type.ragged else _part(array, step)
+        elif array is None or type.ragged:
+            if _long(before) != _long(type):
+                return False
+            array = None
+        else:
             try:
-                array = np.reshape(array, step.attrs["shape"], copy=False)
+                array = np.reshape(array, type.shape, copy=False)
             except ValueError:
                 return False
-        elif step.op in (getitem, transpose, broadcast):
-            array = step.op.evaluate(array, **step.attrs)
-        else:
-            return False
     return True
+
+
+def _part(array: np.ndarray[Any, Any], step: View) -> Any:
+    """Return an array laid out as the part that a step selects, wherever it begins."""
+    if step.op is take:
+        return array[(slice(None),) * step.attrs["axis"] + (0,)]
+    if step.op is not getitem:
+        return step.op.evaluate(array, **step.attrs)
+    return getitem.evaluate(array, index=tuple(map(_moved_to_start, step.attrs["index"])))
+
+
+def _moved_to_start(entry: Dim | Slice) -> Dim | Slice:
+    if not isinstance(entry, Slice):
+        return 0
+    return Slice(max((1 - entry.size) * entry.step, 0), entry.size, entry.step)
 
 
 def _symbolic(base: ArrayType, path: tuple[View, ...]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from adgraph import trace
 from adgraph.errors import TracingError
 from adgraph.testing import check_derivatives
+from adgraph.tracing.loops import UNROLLING, Unrolling
 from tests.tracing.captured import assert_equals_numpy
 
 A = np.random.default_rng(0).normal(size=(12, 12))
@@ -167,3 +168,24 @@ def test_an_extent_that_no_loop_knows_is_refused_with_the_line() -> None:
         with pytest.raises(TracingError, match=r"test_running_positions\.py") as error:
             trace(function)(X)
         assert "instead: " in str(error.value)
+
+
+def blocks_of_a_reshape(a: Any, x: Any) -> Any:
+    blocks = a.reshape(3, 4, 12)
+    for i in range(3):
+        for line in blocks[i]:
+            line[i:] *= 0.5
+    strips = a[:10].reshape(10, 2, 6)
+    for i in range(9):
+        strips[i, 1] = x[:6]
+        strips[i][0][:2] += x[i]
+    return blocks
+
+
+@pytest.mark.parametrize("trips", [1, 8])
+def test_parts_of_a_reshape_at_a_loop_index_are_views(trips: int) -> None:
+    token = UNROLLING.set(Unrolling(trips=trips, nodes=0))
+    try:
+        assert_equals_numpy(blocks_of_a_reshape, A, X)
+    finally:
+        UNROLLING.reset(token)
