@@ -673,7 +673,8 @@ class _Planner:
         outside = any(self.layouts[v].root is made for v in self.results.values())
         reread = set(replay(_body(group)).reread())
         alone = (direct or not readers) and not outside and _inside(group, made) not in reread
-        own = made in self.buffers and self.buffers[made].output is None
+        buffer = self.buffers.get(made)
+        own = buffer is not None and buffer.output is None and buffer.versions == [made]
         return group if alone and own else None
 
     def _target(

@@ -408,13 +408,7 @@ class Program:
             case Expression(text=text):
                 self._let(unit, node, text)
             case Strided():
-                source = self._operand(unit, node.inputs[0])
-                assert isinstance(source, Memory)
-                placed = placed_view(node, node.inputs[0].type.shape, source.strides)
-                assert placed is not None
-                at = Memory(source.pointer, source.offset + placed[0], (), source.grid)
-                self.env[node.output] = Scalar(self.kernel.names.scalar())
-                self.statements.append(Load(self._text(node.output), self.kernel.access(at)))
+                self._element(node, self._operand(unit, node.inputs[0]))
             case Pieces():
                 self._pieces(unit, node)
             case Control(form=form):
@@ -425,6 +419,17 @@ class Program:
                 self._call(unit, node)
             case _:
                 self._nest(unit, node)
+
+    def _element(self, node: Node, source: Stored) -> None:
+        """Read the one element that a view shows."""
+        if isinstance(source, Scalar):
+            self.env[node.output] = source
+            return
+        placed = placed_view(node, node.inputs[0].type.shape, source.strides)
+        assert placed is not None
+        at = Memory(source.pointer, source.offset + placed[0], (), source.grid)
+        self.env[node.output] = Scalar(self.kernel.names.scalar())
+        self.statements.append(Load(self._text(node.output), self.kernel.access(at)))
 
     def _let(self, unit: Unit, node: Node, text: str) -> None:
         name = self.kernel.names.scalar()
