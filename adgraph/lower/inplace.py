@@ -7,7 +7,7 @@ may write the next version of a buffer over the last one if
 2. every other unit that reads an earlier version runs before it, or reads elsewhere;
 3. a reader that cannot run before it reads a copy of its box, made before;
 4. what the unit itself reads of the buffer is read before it is overwritten: it is elsewhere, or at
-   the same elements, or ahead of a nest that ascends.
+   the same elements, or ahead of a nest that ascends; what it writes there as well is elsewhere.
 
 Where the copies of (3) would be as large as the array, or (4) fails for an array the unit needs in
 full, the unit writes a fresh copy of the array instead. NumPy's overlap semantics follow: what
@@ -688,9 +688,11 @@ class _Planner:
     def _nest_reads_first(
         self, group: Unit, buffer: Buffer, made: Value, target: Layout, box: Box | None
     ) -> bool:
-        """Whether a nest reads all it needs of a buffer before it stores a result there."""
+        """Whether a nest is done with what it needs of a buffer before it stores a result there."""
         space = replay(_body(group))
         place = space.places[_inside(group, made)]
+        if any(version in group.outputs for version in buffer.versions):
+            return False
         for into in group.into.values():
             other = self._box(into.result.type, into.index)
             if self.buffers[into.result] is buffer and not disjoint(other, box):
