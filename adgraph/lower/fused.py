@@ -368,6 +368,8 @@ class _Writer:
         """Whether a fold first folds one innermost loop, or block, into a result of its own."""
         if self._place(node.output).stage != stage or self._fold_level(node) >= self._count:
             return False
+        if self._depth == self._count:
+            return False  # the loops over rows are all there are
         return self._fold_level(node) < self._count - 1 or self._is_blocked(stage)
 
     def _is_wide(self, node: Node) -> bool:

@@ -68,3 +68,21 @@ def test_the_compiled_gradient_is_that_of_differences(function: Callable[..., An
     basis = 1e-5 * np.eye(X.size)
     wanted = [function(X + e, y, 0.3) - function(X - e, y, 0.3) for e in basis]
     np.testing.assert_allclose(found, np.array(wanted) / 2e-5, rtol=1e-7, atol=1e-9)
+
+
+def kalman(z: Any, q: float, r: float) -> Any:
+    step, seen = np.array([[1, 1], [0, 1]]), np.array([[1, 0]])
+    x, p, total = np.zeros(2), np.eye(2), 0.0
+    for k in range(len(z)):
+        x, p = step @ x, step @ p @ step.T + q * np.eye(2)
+        y, s = z[k] - seen @ x, seen @ p @ seen.T + r
+        gain = p @ seen.T / s
+        x, p = x + gain @ y, (np.eye(2) - gain @ seen) @ p
+        total += -0.5 * (np.log(s[0, 0]) + y[0] ** 2 / s[0, 0])
+    return total
+
+
+def test_a_fold_where_all_loops_are_over_rows_has_a_start() -> None:
+    z, step = np.linspace(0, 1, 20), 1e-6
+    slope = (kalman(z, 0.1 + step, 0.5) - kalman(z, 0.1 - step, 0.5)) / (2 * step)
+    np.testing.assert_allclose(grad(kalman, argnums=1)(z, 0.1, 0.5), slope, rtol=1e-7)
