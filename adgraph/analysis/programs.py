@@ -28,11 +28,6 @@ def is_region(node: Node) -> bool:
     return node.op in LEADING
 
 
-def leading(node: Node) -> tuple[Value, ...]:
-    """Return the operands that no program of the node takes."""
-    return node.inputs[: LEADING[node.op]]
-
-
 def operands(node: Node) -> tuple[Value, ...]:
     """Return the operands that the inputs of the node's programs stand for, in their order."""
     return node.inputs[LEADING[node.op] :]

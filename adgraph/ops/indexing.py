@@ -9,7 +9,7 @@ end, as in NumPy; an index out of bounds is an IndexError when the program runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -270,7 +270,7 @@ scatter_add = register(
 # --- put: x with v at the indices -----------------------------------------------------------------
 # Where an index repeats, the last part stays. `unique` promises that none does.
 
-_PUT = """
+_WRITE = """
 def kernel(x, v, indices, y, outer, extent, inner, count):
     for at in range(outer * extent * inner):
         y[at] = x[at]
@@ -282,7 +282,7 @@ def kernel(x, v, indices, y, outer, extent, inner, count):
             if at < 0 or at >= extent:
                 return 3
             for j in range(inner):
-                y[(i * extent + at) * inner + j] = v[(i * count + p) * inner + j]
+                y[(i * extent + at) * inner + j] {store} v[(i * count + p) * inner + j]
     return 0
 """
 
@@ -293,12 +293,16 @@ def _put(x: Any, v: Any, indices: Any, *, axis: int, unique: bool) -> Any:
     return out
 
 
-def _put_type(
-    x: ArrayType, v: ArrayType, indices: ArrayType, *, axis: int, unique: bool
+def _write_type(
+    x: ArrayType, v: ArrayType, indices: ArrayType, *, axis: int, **attrs: Any
 ) -> ArrayType:
     if _take_type(x, indices, axis=axis) != v:
-        raise ShapeError(f"put: the parts {v} do not fit the index {indices} at axis {axis} of {x}")
+        raise ShapeError(f"the parts {v} do not fit the index {indices} at axis {axis} of {x}")
     return x
+
+
+def _write_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    return _sizes(types[0], types[2], attrs["axis"])
 
 
 def _put_jvp(tangents: tuple[Any, ...], y: Any, x: Any, v: Any, indices: Any, **attrs: Any) -> Any:
@@ -327,16 +331,23 @@ def _stayed(indices: Any, extent: int) -> Any:
     return take(last, indices, axis=0) == order
 
 
-def _put_batch(args: tuple[Any, ...], batched: tuple[bool, ...], *, axis: int, unique: bool) -> Any:
+def _write_batch(
+    op: Callable[..., Any],
+    args: tuple[Any, ...],
+    batched: tuple[bool, ...],
+    axis: int,
+    **attrs: Any,
+) -> Any:
+    """Apply `put` or `index_add` to a batch: batches of indices are indices of a longer axis."""
     batches = next(type_of(a).shape[0] for a, b in zip(args, batched, strict=True) if b)
     x, v = (_batched(a, b, batches) for a, b in zip(args[:2], batched[:2], strict=True))
     indices = args[2]
     if not batched[2]:
-        return put(x, v, indices, axis=axis + 1, unique=unique)
+        return op(x, v, indices, axis=axis + 1, **attrs)
     front, place = _index_axes(indices, axis)
     parts = np.moveaxis(v, place, front)
     rows = _rows(indices, type_of(x).shape[axis + 1])
-    return _unstacked(put(_stacked(x, axis), parts, rows, axis=0, unique=unique), axis, batches)
+    return _unstacked(op(_stacked(x, axis), parts, rows, axis=0, **attrs), axis, batches)
 
 
 put: Op = register(
@@ -344,11 +355,11 @@ put: Op = register(
         name="put",
         kind=Kind.MOVEMENT,
         evaluate=_put,
-        infer=_put_type,
+        infer=_write_type,
         jvp=_put_jvp,
         vjp=_put_vjp,
-        batch=_put_batch,
-        code=Loops(_PUT, lambda types, attrs: _sizes(types[0], types[2], attrs["axis"]), "write"),
+        batch=lambda args, flags, **attrs: _write_batch(put, args, flags, **attrs),
+        code=Loops(_WRITE.format(store="="), _write_sizes, "write"),
         masks=True,
     )
 )
@@ -356,33 +367,11 @@ put: Op = register(
 
 # --- index_add: x with v added at the indices, as often as each occurs ----------------------------
 
-_INDEX_ADD = """
-def kernel(x, v, indices, y, outer, extent, inner, count):
-    for at in range(outer * extent * inner):
-        y[at] = x[at]
-    for i in range(outer):
-        for p in range(count):
-            at = int64(indices[p])
-            if at < 0:
-                at = at + extent
-            if at < 0 or at >= extent:
-                return 3
-            for j in range(inner):
-                y[(i * extent + at) * inner + j] += v[(i * count + p) * inner + j]
-    return 0
-"""
-
 
 def _index_add(x: Any, v: Any, indices: Any, *, axis: int) -> Any:
     out = np.array(x)
     np.add.at(out, _at(axis, indices), v)
     return out
-
-
-def _index_add_type(x: ArrayType, v: ArrayType, indices: ArrayType, *, axis: int) -> ArrayType:
-    if _take_type(x, indices, axis=axis) != v:
-        raise ShapeError(f"index_add: {v} does not fit the index {indices} at axis {axis} of {x}")
-    return x
 
 
 def _index_add_jvp(
@@ -402,29 +391,16 @@ def _index_add_vjp(
     return ct, take(ct, indices, axis=axis), None
 
 
-def _index_add_batch(args: tuple[Any, ...], batched: tuple[bool, ...], *, axis: int) -> Any:
-    batches = next(type_of(a).shape[0] for a, b in zip(args, batched, strict=True) if b)
-    x, v = (_batched(a, b, batches) for a, b in zip(args[:2], batched[:2], strict=True))
-    if not batched[2]:
-        return index_add(x, v, args[2], axis=axis + 1)
-    front, place = _index_axes(args[2], axis)
-    parts = np.moveaxis(v, place, front)
-    rows = _rows(args[2], type_of(x).shape[axis + 1])
-    return _unstacked(index_add(_stacked(x, axis), parts, rows, axis=0), axis, batches)
-
-
 index_add: Op = register(
     Op(
         name="index_add",
         kind=Kind.MOVEMENT,
         evaluate=_index_add,
-        infer=_index_add_type,
+        infer=_write_type,
         jvp=_index_add_jvp,
         vjp=_index_add_vjp,
-        batch=_index_add_batch,
+        batch=lambda args, flags, **attrs: _write_batch(index_add, args, flags, **attrs),
         flops=lambda x, v, indices, *, axis: float(v.size),
-        code=Loops(
-            _INDEX_ADD, lambda types, attrs: _sizes(types[0], types[2], attrs["axis"]), "add"
-        ),
+        code=Loops(_WRITE.format(store="+="), _write_sizes, "add"),
     )
 )
