@@ -15,6 +15,7 @@ import numpy as np
 
 from adgraph.errors import TracingError, message
 from adgraph.ir.graph import Graph
+from adgraph.lower.kernel import Backend
 from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
 from adgraph.schedule.budget import parse_bytes
@@ -210,6 +211,8 @@ def trace(
     static_argnums: Argnums = (),
     static_argnames: str | Sequence[str] = (),
     memory_budget: str | int | None = None,
+    backend: Backend = "auto",
+    threads: int = 1,
 ) -> Any:
     """Compile a NumPy function; it is called as before.
 
@@ -232,13 +235,15 @@ def trace(
             static_argnums=static_argnums,
             static_argnames=static_argnames,
             memory_budget=memory_budget,
+            backend=backend,
+            threads=threads,
         )
     if not callable(function):
         raise TracingError(message(f"trace takes a function, found a {type(function).__name__}"))
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     static = resolve_static(function, positions(static_argnums), names)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return Function(function, Options(*static, budget))
+    return Function(function, Options(*static, budget, backend, threads))
 
 
 def positions(argnums: Argnums) -> tuple[int, ...]:

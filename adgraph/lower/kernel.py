@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from adgraph.version import __version__
 
 RAISED = 255  # the status of a kernel in which Numba's own code raised
 KERNEL_PARAMETERS = "ptr noalias readonly %pointers, ptr noalias readonly %sizes"
+Backend = Literal["auto", "llvm", "numba"]
 _DEFINITION = re.compile(r"\bdef\s+(\w+)\s*\(")
 _GENERATORS = ("kernel", "frontend", "vmath", "approximations", "emitter", "native")
 _addresses: dict[str, int] = {}
@@ -71,7 +73,9 @@ class ModuleSource:
     text: str
 
 
-def compile_kernels(sources: Sequence[KernelSource]) -> tuple[int, ...]:
+def compile_kernels(
+    sources: Sequence[KernelSource], backend: Backend = "auto"
+) -> tuple[int, ...]:
     """Return the address of each kernel; equal structures share one."""
     keys = [cache.key("kernel", source.structure, _toolchain()) for source in sources]
     makers = {

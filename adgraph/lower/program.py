@@ -22,7 +22,7 @@ from adgraph.lower.callee import Callee, callee_of, matrix_sizes
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
 from adgraph.lower.fused import Operand, fused_nest, replay
-from adgraph.lower.kernel import KernelSource, compile_kernels
+from adgraph.lower.kernel import Backend, KernelSource, compile_kernels
 from adgraph.lower.layout import Layout, box_layout, layouts
 from adgraph.lower.materialize import materialize
 from adgraph.lower.movement import RESULT, SOURCE, box_nest
@@ -80,14 +80,14 @@ class Program:
         return "\n\n".join(_source_texts(self.calls))
 
 
-def lower(graph: Graph, budget: int | None = None) -> Program:
-    """Lower a program; `budget` bounds its peak bytes."""
+def lower(graph: Graph, budget: int | None = None, backend: Backend = "auto") -> Program:
+    """Lower a program; `budget` bounds its peak bytes, `backend` compiles its kernels."""
     _refuse_unsupported(graph)
     settled = enclose(materialize(fuse(prepare_bodies(graph))))
     schedule, plan = schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
     writer = _Writer(settled, schedule, plan)
     calls = tuple(writer.calls())
-    steps = _link(calls)
+    steps = _link(calls, backend)
     words = build_program(steps)
     return Program(
         settled,
@@ -127,11 +127,11 @@ def _refuse_unsupported(graph: Graph) -> None:
                 )
 
 
-def _link(calls: tuple[Call, ...]) -> list[Step]:
+def _link(calls: tuple[Call, ...], backend: Backend) -> list[Step]:
     """Compile what is missing and put addresses into the calls."""
     called = [kernel for call in calls for kernel in (call.kernel, *call.callees)]
     sources = [kernel for kernel in called if isinstance(kernel, KernelSource)]
-    compiled = iter(compile_kernels(sources))
+    compiled = iter(compile_kernels(sources, backend))
     addresses = iter([_address(kernel, compiled) for kernel in called])
     steps = []
     for call in calls:

@@ -19,6 +19,7 @@ import numpy as np
 from adgraph.errors import AdgraphError, CapacityError, TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
+from adgraph.lower.kernel import Backend
 from adgraph.lower.program import lower
 from adgraph.passes.pipeline import CANONICAL, FINAL, Report, run_pipeline
 from adgraph.runtime.compiled import Compiled
@@ -42,6 +43,8 @@ class Options:
     static_argnums: tuple[int, ...] = ()
     static_argnames: tuple[str, ...] = ()
     memory_budget: int | None = None
+    backend: Backend = "auto"
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -262,7 +265,7 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
     with _collector_paused():
         trace = trace_function(function, signature.structure, signature.leaves, names)
         graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
-        compiled = Compiled(lower(graph, options.memory_budget))
+        compiled = Compiled(lower(graph, options.memory_budget, options.backend))
     inputs = tuple(
         (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)
