@@ -7,6 +7,7 @@ methods of `Function` call them by name.
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ import numpy as np
 from adgraph.errors import TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.lower.kernel import Backend
+from adgraph.runtime.calls import OTHERWISE
 from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
 from adgraph.schedule.budget import parse_bytes
@@ -86,6 +88,10 @@ class Function:
         """Run the program for these arguments; inside another trace, become part of it."""
         if tracing():
             return rewritten(self.function, (*args, *kwargs.values()))(*args, **kwargs)
+        for call in self.dispatch.direct:
+            result = call(args, kwargs)
+            if result is not OTHERWISE:
+                return result
         return self.dispatch(args, kwargs)
 
     # --- seeing the program -------------------------------------------------------------------
@@ -112,6 +118,24 @@ class Function:
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Return what the program for these arguments costs and how it was made."""
         return explain_entry(self.dispatch.entry(args, kwargs))
+
+    # --- from other compiled code --------------------------------------------------------------
+
+    @functools.cached_property
+    def numba(self) -> Callable[..., Any]:
+        """The same function as one to call inside Numba's `@njit`, also in `prange`.
+
+        Arguments are arrays, numbers and tuples of them; of arrays, call it once in Python with
+        an example first: shapes may differ inside, dtypes and numbers of axes not.
+        """
+        module = importlib.import_module("adgraph.api.in_numba")
+        function: Callable[..., Any] = module.numba_function(self)
+        return function
+
+    def low_level_callable(self, *args: Any, signature: str | None = None) -> Any:
+        """Return a C callback for SciPy: see `adgraph.api.low_level`."""
+        module = importlib.import_module("adgraph.api.low_level")
+        return module.low_level_callable(self, *args, signature=signature)
 
     # --- derivatives ---------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,29 +17,9 @@ from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
 from adgraph.lower.program import Program
 from adgraph.ops.reduction import nothing_selected
+from adgraph.runtime.arena import Arena, Array, address, new_arena
 
-ALIGNMENT = 64
 SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY = 1, 2, 3, 4, 5
-
-Array = np.ndarray[Any, Any]
-
-
-def address(array: Array) -> int:
-    """Return the address of the first element."""
-    pointer: int = array.__array_interface__["data"][0]
-    return pointer
-
-
-@dataclass
-class Arena:
-    """The memory of one run: intermediate values, the table of addresses, the driver's scratch."""
-
-    memory: Array
-    sources: Array
-    scratch: Array
-    sources_address: int
-    first_address: int  # where the addresses of inputs and outputs begin
-    scratch_address: int
 
 
 class Compiled:
@@ -48,13 +27,10 @@ class Compiled:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._run = driver()
         self._words = address(program.words)
         self._pool: list[Arena] = []
-        self._first_input = 1 + len(program.constants)
         self._count = len(program.graph.inputs) + len(program.graph.outputs)
         self._objects: Callable[..., Any] = ctypes.py_object * self._count
-        self._gather = gather()
         self._results = [(t.shape, t.dtype) for t in program.results]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
@@ -62,11 +38,11 @@ class Compiled:
         arena = self._take_arena()
         outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
         objects = self._objects(*arrays, *outputs)
-        self._gather(objects, self._count, arena.first_address)
-        code = self._run(self._words, arena.sources_address, arena.scratch_address)
+        gather()(objects, self._count, arena.first_address)
+        code = driver()(self._words, arena.sources_address, arena.scratch_address)
         self._pool.append(arena)
         if code:
-            raise self._error(code)
+            raise self.error(code)
         return outputs
 
     def _take_arena(self) -> Arena:
@@ -74,26 +50,10 @@ class Compiled:
         try:
             return self._pool.pop()
         except IndexError:
-            return self._new_arena()
+            return new_arena(self.program)
 
-    def _new_arena(self) -> Arena:
-        program = self.program
-        memory = np.empty(program.plan.arena_bytes + ALIGNMENT, np.uint8)
-        sources = np.zeros(self._first_input + self._count, np.int64)
-        sources[0] = address(memory) + -address(memory) % ALIGNMENT
-        for i, constant in enumerate(program.constants):
-            sources[1 + i] = address(constant)
-        scratch = np.zeros(program.scratch_words, np.int64)
-        return Arena(
-            memory,
-            sources,
-            scratch,
-            address(sources),
-            address(sources) + sources.itemsize * self._first_input,
-            address(scratch),
-        )
-
-    def _error(self, code: int) -> Exception:
+    def error(self, code: int) -> Exception:
+        """Return what a code of the driver means, at the user's line."""
         failed = failure(code)
         assert failed is not None
         location = self.program.origin_of(failed.step)

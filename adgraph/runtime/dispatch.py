@@ -6,8 +6,10 @@ static values). Begin with `Dispatcher.__call__`.
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
+import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +24,9 @@ from adgraph.ir.types import Dtype
 from adgraph.lower.kernel import Backend
 from adgraph.lower.program import lower
 from adgraph.passes.pipeline import CANONICAL, FINAL, Report, run_pipeline
+from adgraph.runtime.calls import NOTHING, OTHERWISE, NativeCall
 from adgraph.runtime.compiled import Compiled
+from adgraph.runtime.direct import Direct, direct_call
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, static, trace_function
 from adgraph.tracing.tree import (
     LEAF,
@@ -68,25 +72,55 @@ class Entry:
     inputs: tuple[tuple[int, Dtype], ...]  # position among the leaves
     capacity: int  # the trips that tapes of loops of unknown length have room for
 
+    @functools.cached_property
+    def direct(self) -> Direct | None:
+        """How to call the program without what `run` does, if there is a way."""
+        signature = self.signature
+        return direct_call(
+            signature.structure, signature.leaves, self.trace, self.compiled.program
+        )
+
     def run(self, leaves: Sequence[Any]) -> Any:
-        """Call the program on the leaves of the arguments."""
-        arrays = [_array(leaves[i], dtype) for i, dtype in self.inputs]
+        """Call the program on the leaves of the arguments, which the direct call has not taken."""
         trace = self.trace
         if trace.order_matters:
             self._check_order(leaves)
         if trace.separate:
             self._check_separate(leaves)
+        found = self._on_copies(leaves) or self._in_python(leaves)
+        return unflatten(trace.result, trace.with_static(found))
+
+    def _on_copies(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        """Call the program directly after copying the arrays that are not in C order.
+
+        Nothing comes back if the direct call has to be made in Python.
+        """
+        if self.direct is None:
+            return ()
+        given = [leaves[i] for i, _ in self.inputs]
+        arrays = [
+            _array(x, dtype) if isinstance(x, np.ndarray) else x
+            for x, (_, dtype) in zip(given, self.inputs, strict=True)
+        ]
+        if all(map(operator.is_, given, arrays)):
+            return ()  # as they were, and not taken
+        found = self.direct.on_inputs(tuple(arrays), NOTHING)
+        if found is OTHERWISE:
+            return ()
+        return found if self.direct.packed else (found,)
+
+    def _in_python(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        """Call the program and convert arguments and results here."""
+        trace = self.trace
+        arrays = [_array(leaves[i], dtype) for i, dtype in self.inputs]
         targets = self._targets(leaves) if trace.written else ()
         outputs = self.compiled(arrays)
         for target, value in zip(targets, outputs[len(trace.weak) :], strict=False):
             np.copyto(target, value)
-        results = [
+        return [
             x if x.shape else (x.item() if weak else x[()])
             for x, weak in zip(outputs, trace.weak, strict=False)
         ]
-        if trace.result is LEAF:
-            return results[0]
-        return unflatten(trace.result, trace.with_static(results))
 
     def _check_order(self, leaves: Sequence[Any]) -> None:
         """Refuse arguments that NumPy would have copied where the program writes a view."""
@@ -166,6 +200,7 @@ class Dispatcher:
         self.parameters = _parameters(function)
         self._families: dict[Structure, Family] = {}
         self._recent: tuple[Family, ...] = ()  # replaced as a whole: calls read it without a lock
+        self.direct: tuple[NativeCall, ...] = ()  # of the latest programs; replaced as a whole
         self._lock = threading.RLock()
         self._static = bool(options.static_argnums or options.static_argnames)
 
@@ -175,16 +210,33 @@ class Dispatcher:
         return [e for family in self._families.values() for e in family.entries.values()]
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the program for these arguments."""
+        """Call the program for these arguments, which none of `direct` has taken."""
+        entry, leaves = self._look_up(args, kwargs)
+        if entry.direct is not None and self._prefer(entry.direct.call):
+            result = entry.direct.call(args, kwargs)
+            if result is not OTHERWISE:
+                return result
+        return self._run(entry, leaves, args, kwargs)
+
+    def _look_up(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Entry, Sequence[Any]]:
+        """Return the program for these arguments, and their leaves."""
         for family in self._recent:
             leaves = family.match((args, kwargs))
             if leaves is not None:
                 entry = family.entries.get(tuple(map(_fast_key, leaves)))
                 if entry is not None:
-                    return self._run(entry, leaves, args, kwargs)
+                    return entry, leaves
         leaves, structure = flatten(self.mark_static(args, kwargs))
-        entry = self._find(structure, leaves) or self.entry(args, kwargs)
-        return self._run(entry, leaves, args, kwargs)
+        return self._find(structure, leaves) or self.entry(args, kwargs), leaves
+
+    def _prefer(self, call: NativeCall) -> bool:
+        """Put a direct call before the others; tell whether it was not among them."""
+        with self._lock:
+            new = call not in self.direct
+            self.direct = (call, *(c for c in self.direct if c is not call))[:MOST_RECENT]
+        return new
 
     def _run(
         self, entry: Entry, leaves: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -194,14 +246,16 @@ class Dispatcher:
             try:
                 return entry.run(leaves)
             except CapacityError:
-                entry = self._enlarged(entry, args, kwargs)
+                entry = self.enlarged(entry, args, kwargs)
 
-    def _enlarged(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+    def enlarged(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        """Return the program for these arguments whose tapes hold twice the trips of another."""
         leaves, structure = flatten(self.mark_static(args, kwargs))
         key = tuple(map(_fast_key, leaves))
         with self._lock:
             entries = self._family(structure).entries
             if entries[key] is entry:  # else another thread has done it
+                self.direct = ()
                 with with_capacity(2 * entry.capacity):
                     signature = entry.signature
                     entries[key] = compile_entry(self.function, signature, self.options)
