@@ -39,22 +39,52 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "doctor", help="print what adgraph finds on this machine, and what is wrong"
     )
-    words = "show or clear the compiled kernels kept on disk"
+    words = "show, clear or locate the compiled kernels kept on disk"
     kernels = commands.add_parser("cache", help=words, description=f"{words.capitalize()}.")
-    kernels.add_argument("action", nargs="?", choices=("info", "clear"), default="info")
+    kernels.add_argument("action", nargs="?", choices=("info", "clear", "path"), default="info")
     return parser
 
 
 def _cache(action: str) -> None:
+    match action:
+        case "path":
+            print(cache.folder())
+        case "clear":
+            print(_cleared())
+        case _:
+            print(_described(cache.info()))
+
+
+def _described(info: cache.CacheInfo) -> str:
+    rows = [
+        ("folder", str(info.folder)),
+        ("kernels", str(info.count)),
+        ("size", f"{show_bytes(info.bytes)} of at most {show_bytes(cache.limit())}"),
+    ]
+    if info.count:
+        ages = f"{_duration(info.youngest)} to {_duration(info.oldest)} ago"
+        rows.append(("last used", ages))
+    return "\n".join(f"{name:<10} {value}" for name, value in rows)
+
+
+def _cleared() -> str:
     before = cache.info()
+    cache.clear()
+    removed = before.count - cache.info().count
     noun = "kernel" if before.count == 1 else "kernels"
     held = f"{before.count} {noun}, {show_bytes(before.bytes)}"
-    if action == "info":
-        print(f"{before.folder}: {held} of at most {show_bytes(cache.limit())}")
-        return
-    cache.clear()
-    after = cache.info()
-    print(f"{before.folder}: removed {before.count - after.count} of {held}")
+    return f"{before.folder}: removed {removed} of {held}"
+
+
+UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
+
+
+def _duration(seconds: float) -> str:
+    """Say how long a time is, in the largest unit of which it has two."""
+    for unit, length in UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 if __name__ == "__main__":

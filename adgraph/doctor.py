@@ -6,6 +6,8 @@ yields `Fact`s; a fact with a hint is a problem.
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import os
 import platform
 import sys
@@ -18,13 +20,18 @@ from typing import Any
 import numpy as np
 
 from adgraph.dot import find_dot
-from adgraph.lower import cache, native, vmath
+from adgraph.errors import BackendError
+from adgraph.lower import backend, cache, native, vmath
+from adgraph.lower.pool import has_threads
+from adgraph.lower.pool_code import MOST_THREADS
+from adgraph.runtime.calls import native_interface
 from adgraph.timeline import show_bytes
 from adgraph.version import __version__
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "networkx", "graphviz", "graphviz-pure")
 OPTIONAL = ("scikit-learn", "tqdm", "jax", "autograd")
 VECTOR_FEATURES = ("avx2", "fma", "avx512f")
+WITH_AVX512 = ("SkylakeX", "Cooperlake", "Sapphirerapids", "SapphireRapids")  # of OpenBLAS
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -88,6 +95,17 @@ def _cpu() -> Iterator[Fact]:
     yield Fact("cpu features", f"{', '.join(found) or 'no AVX2, FMA or AVX-512'}")
 
 
+def _backend() -> Iterator[Fact]:
+    lacking = "; ".join(backend.missing_for_llvm())
+    try:
+        chosen = str(backend.choose())
+    except BackendError as error:
+        yield Fact("backend", "none", str(error))
+        return
+    hint = f"{lacking}: without it kernels compile about ten times slower" if lacking else ""
+    yield Fact("backend", chosen, hint)
+
+
 def _vector_math() -> Iterator[Fact]:
     own = "own approximations" if native.has_fma() else "libm (no fused multiply-add)"
     isa = native.vector_math_isa()
@@ -97,6 +115,14 @@ def _vector_math() -> Iterator[Fact]:
     else:
         hint = "Linux on x86-64 with AVX2 has it; elsewhere sin, pow, ... run one by one"
         yield Fact("vector math", f"{own}, no libmvec", hint)
+
+
+def _calls() -> Iterator[Fact]:
+    if native_interface() is not None:
+        yield Fact("calls", "native, through the C interfaces of Python and NumPy")
+    else:
+        hint = "64-bit CPython with NumPy's C interface has native calls, ten times faster"
+        yield Fact("calls", "in Python", hint)
 
 
 def _blas() -> Iterator[Fact]:
@@ -110,6 +136,37 @@ def _blas() -> Iterator[Fact]:
         return
     blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
     yield Fact("blas of scipy", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
+    yield _blas_kernels(_openblas_core())
+
+
+def _openblas_core() -> str | None:
+    """Return for which CPU SciPy's OpenBLAS has chosen its kernels, None if it does not say."""
+    importlib.import_module("scipy.linalg.cython_blas")
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text(encoding="utf-8").splitlines() if maps.exists() else []
+    paths = {line.split(maxsplit=5)[5] for line in lines if "openblas" in line}
+    for path in sorted(paths, key=lambda path: "scipy" not in path):
+        library = ctypes.CDLL(path)
+        for name in ("scipy_openblas_get_corename", "openblas_get_corename"):
+            corename = getattr(library, name, None)
+            if corename is not None:
+                corename.restype = ctypes.c_char_p
+                return str(corename().decode())
+    return None
+
+
+def _blas_kernels(core: str | None) -> Fact:
+    """Tell which kernels OpenBLAS uses, and how to get better ones."""
+    name, variable = "blas kernels", "OPENBLAS_CORETYPE"
+    if core is None:
+        return Fact(name, "unknown")
+    asked = os.environ.get(variable)
+    value = f"{core} ({variable}={asked})" if asked else core
+    if core in WITH_AVX512 or "+avx512f" not in native.cpu_features().split(","):
+        return Fact(name, value)
+    if asked:
+        return Fact(name, value, f"unset {variable}: it keeps OpenBLAS from using AVX-512")
+    return Fact(name, value, f"set {variable}=SkylakeX before Python starts, to use AVX-512")
 
 
 def _threads() -> Iterator[Fact]:
@@ -121,6 +178,14 @@ def _threads() -> Iterator[Fact]:
         return
     pools = [f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()]
     yield Fact("thread pools", ", ".join(pools) or "none loaded")
+
+
+def _split() -> Iterator[Fact]:
+    if has_threads():
+        yield Fact("trace(threads=n)", f"a pool of POSIX threads, {MOST_THREADS} at most")
+    else:
+        hint = "threads of Python may call one function at the same time"
+        yield Fact("trace(threads=n)", "not on this platform, which has no POSIX threads", hint)
 
 
 def _dot() -> Iterator[Fact]:
@@ -148,9 +213,12 @@ SECTIONS: tuple[Callable[[], Iterator[Fact]], ...] = (
     _python,
     _packages,
     _cpu,
+    _backend,
     _vector_math,
+    _calls,
     _blas,
     _threads,
+    _split,
     _dot,
     _cache,
 )

@@ -9,6 +9,7 @@
     +-- DerivativeError     (TypeError)   a derivative that was asked for does not exist
     +-- BudgetError         (MemoryError) no schedule fits the given memory
     +-- CapacityError       (MemoryError) a loop ran longer than its tape: the runtime doubles it
+    +-- BackendError        (ValueError)  no such compiler of kernels, or not on this machine
     +-- GraphError          (Exception)   a broken invariant of a graph: a bug, or a hand-made graph
 
 Every message about user code has four parts: what was found, where, why, what to write instead.
@@ -16,6 +17,8 @@ Every message about user code has four parts: what was found, where, why, what t
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import linecache
 import sys
 import traceback
@@ -24,7 +27,6 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
-import scipy
 
 
 class AdgraphError(Exception):
@@ -63,6 +65,14 @@ class CapacityError(AdgraphError, MemoryError):
     """A loop of unknown length has made more trips than its tape has room for."""
 
 
+class BackendError(AdgraphError, ValueError):
+    """There is no such compiler of kernels, or it does not work on this machine."""
+
+
+class BackendWarning(UserWarning):
+    """Kernels are compiled by another compiler than the default one."""
+
+
 class GraphError(AdgraphError):
     """A graph breaks an invariant."""
 
@@ -84,8 +94,16 @@ class Location:
         return linecache.getline(self.file, self.line).strip()
 
 
-_OWN = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<frozen")
-_SKIPPED = (*_OWN, str(Path(scipy.__file__).parent))
+def package_folder(name: str) -> str:
+    """Return the folder of an installed package, without importing it."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent)
+
+
+_OWN = (str(Path(__file__).parent), package_folder("numpy"), "<frozen")
+_SKIPPED = (*_OWN, package_folder("scipy"))
 _DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
@@ -94,10 +112,15 @@ def user_location() -> Location | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if name == _DEMO or not name.startswith(_SKIPPED):
+        if _is_users(name):
             return Location(name, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_users(file: str) -> bool:
+    return file == _DEMO or not file.startswith(_SKIPPED)
 
 
 def location_of(error: BaseException) -> Location | None:

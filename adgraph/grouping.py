@@ -13,8 +13,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import networkx
-
 from adgraph.analysis.liveness import computes
 from adgraph.errors import Location
 from adgraph.ir.code import Control
@@ -137,6 +135,8 @@ def _line_key(box: Box, node: Node) -> Hashable:
 
 def _by_line(runs: list[Box]) -> list[Box]:
     """Merge all runs of a line; lines in a circle become one box, so that no edge goes back."""
+    import networkx  # late: only pictures need it, and it is slow
+
     key_of = {node: _line_key(box, node) for box in runs for node in box.nodes}
     producer = {v: node for node in key_of for v in node.outputs}
     lines = networkx.DiGraph()

@@ -1,7 +1,7 @@
-"""Benchmarks against NumPy, autograd and JAX: `python -m benchmarks` (extra `bench`).
+"""Benchmarks of gradients against other packages: `python -m benchmarks` (extra `bench`).
 
-`programs` is the table of programs, `contestants` runs them on every package, `timing` compares
-them in interleaved rounds. Importing this package gives each one thread.
+`suite` has the programs, `peers` runs them in every package, `measure` compares, `fresh` measures
+first calls in new processes, `report` writes. Importing this package gives each one thread.
 """
 
 from __future__ import annotations

@@ -62,14 +62,15 @@ def measure(program: Program, who: list[Contestant], rounds: int) -> list[Row]:
     derived = {c.name: c.derivative(program, arguments) for c in who if c.derivative}
     what = "gradient" if program.derivative == "value_and_grad" else program.derivative
     return [
-        _compare(program.name, "call", primal, who, rounds),
-        _compare(program.name, what, derived, who, rounds),
+        compare(program.name, "call", primal, who, rounds),
+        compare(program.name, what, derived, who, rounds),
     ]
 
 
-def _compare(
+def compare(
     program: str, what: str, runs: dict[str, Run], who: list[Contestant], rounds: int
 ) -> Row:
+    """Measure the runs of one program in interleaved rounds."""
     first = {name: _seconds(run, 1) for name, run in runs.items()}
     compiled = {c.name: first[c.name] for c in who if c.compiles and c.name in first}
     difference = _difference({name: leaves(run()) for name, run in runs.items()})

@@ -24,7 +24,6 @@ from adgraph.demo import (
     largest_difference,
     loss,
 )
-from adgraph.lower import cache
 
 ROOT = Path(__file__).parent.parent
 
@@ -160,15 +159,3 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 def test_doctor_prints_its_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out.startswith("adgraph ")
-
-
-def test_cache_is_shown_and_cleared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("ADGRAPH_CACHE_DIR", str(tmp_path))
-    cache.store(cache.key("one"), b"object code")
-    assert main(["cache"]) == 0
-    assert f"{tmp_path}: 1 kernel, " in capsys.readouterr().out
-    assert main(["cache", "clear"]) == 0
-    assert "removed 1 of 1 kernel" in capsys.readouterr().out
-    assert cache.info().count == 0

@@ -12,8 +12,8 @@ import graphviz.backend.dot_command
 import numpy as np
 import pytest
 
-from adgraph import checkpoint, dot, trace
-from adgraph.draw import MOST_RUNS, draw, draw_timeline
+from adgraph import checkpoint, dot, picture, trace
+from adgraph.draw import draw, draw_timeline
 from adgraph.errors import AdgraphError
 from adgraph.grouping import Box, group, kernel_body
 from adgraph.ir.graph import Graph
@@ -21,6 +21,7 @@ from adgraph.ir.op import Kind
 from adgraph.ir.parse import parse
 from adgraph.looks import LOOKS
 from adgraph.schedule.schedule import Schedule
+from adgraph.sheet import MOST_RUNS
 from adgraph.timeline import show_bytes, timeline_points
 
 X = np.linspace(0.1, 1.0, 7)
@@ -212,7 +213,7 @@ def test_without_any_dot_text_works_and_svg_says_what_to_install(
 def test_graphviz_pure_is_found_where_dot_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dot.shutil, "which", lambda name: None)
     monkeypatch.setattr(graphviz.backend.dot_command, "DOT_BINARY", Path("dot"))
-    found = dot.point_graphviz_at_dot()
+    found = picture.point_graphviz_at_dot()
     assert found.path.stem == "graphviz-pure"
     assert found.path == graphviz.backend.dot_command.DOT_BINARY
 

@@ -9,12 +9,12 @@ Begin with `node_cost`.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from adgraph.analysis.liveness import computes
-from adgraph.ir.code import Control
+from adgraph.ir.code import Control, Expression
 from adgraph.ir.dims import Affine, Dim, Symbol
 from adgraph.ir.graph import Graph, Node
 from adgraph.ir.op import Kind
@@ -29,6 +29,7 @@ FOLD_RATE = 5.9e9  # elements a second of a reduction
 LIBRARY_RATES = ((0.0, 1.1e10), (5e3, 2.6e10), (2e5, 5.0e10), (1e7, 5.6e10))  # operations a second
 MEMORY_RATES = ((0.0, 2.0e11), (1e6, 1.0e11), (5e7, 4.0e10))  # bytes a second
 
+EXPENSIVE = 10.0  # the least weight of a function that counts as transcendental
 UNKNOWN_TRIPS = 32.0  # of a loop whose length only the values decide
 STEPS = frozenset({Kind.REGION, Kind.MOVEMENT})  # in a kernel they run one after the other
 
@@ -96,24 +97,63 @@ def graph_cost(graph: Graph) -> Cost:
     return sum(map(node_cost, graph.nodes), NOTHING)
 
 
+def primal_flops(graph: Graph) -> float:
+    """Count the operations of the differentiated function itself in a graph of its derivative."""
+    return sum(map(_primal_flops, filter(computes, graph.nodes)))
+
+
+def _primal_flops(node: Node) -> float:
+    """Count those of one node; a kernel may hold nodes of both programs."""
+    inner = [n for region in node.regions() for n in region.nodes]
+    if not inner or isinstance(node.op.code, Control):
+        return 0.0 if node.origin.order else node_cost(node).flops
+    counted = sum(node_cost(n).flops for n in inner if computes(n))
+    share = sum(map(_primal_flops, filter(computes, inner)))
+    return share * (node_cost(node).flops / counted if counted else 1.0)
+
+
+def evaluations(node: Node) -> Counter[str]:
+    """Count the functions a run evaluates that cost as much as ten additions, by their names.
+
+    Of a branch, those of all its programs count.
+    """
+    found: Counter[str] = Counter()
+    code = node.op.code
+    if isinstance(code, Expression) and code.weight >= EXPENSIVE:
+        found[node.op.name] = sum(_typical(v.type).size for v in node.outputs)
+    for region in node.regions():
+        for inner in region.nodes:
+            found.update(evaluations(inner))
+    trips = expected_trips(node)
+    return found if trips == 1.0 else Counter({k: round(n * trips) for k, n in found.items()})
+
+
 # --- programs inside nodes -----------------------------------------------------------------------
 
 
 def _control_cost(node: Node) -> Cost:
     """Estimate a loop or a branch, which are one kernel each."""
-    match node.op.code, node.attrs:
-        case Control(form="branch"), _:
+    match node.op.code:
+        case Control(form="branch"):
             return max(map(_inside_cost, node.regions()), key=_seconds)
-        case _, {"trips": trips, "body": body}:
-            return _inside_cost(body).times(max(_mean(trips), 0.0))
         case _:
-            return sum(map(_inside_cost, node.regions()), NOTHING).times(_trips(node.attrs))
+            return sum(map(_inside_cost, node.regions()), NOTHING).times(expected_trips(node))
 
 
-def _trips(attrs: Mapping[str, Any]) -> float:
-    """Guess the length of a loop; its tape has room for `capacity` trips."""
-    capacity = attrs["capacity"]
-    return UNKNOWN_TRIPS if capacity is None else min(UNKNOWN_TRIPS, capacity)
+def expected_trips(node: Node) -> float:
+    """Return how often the programs of a node run, 1 of what is no loop.
+
+    Where only values decide that, it is a guess; the tape of a loop has room for `capacity` trips.
+    """
+    match node.attrs:
+        case {"trips": trips}:
+            return max(_mean(trips), 0.0)
+        case {"capacity": None}:
+            return UNKNOWN_TRIPS
+        case {"capacity": capacity}:
+            return min(UNKNOWN_TRIPS, float(capacity))
+        case _:
+            return 1.0
 
 
 def _seconds(cost: Cost) -> float:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from adgraph.ir.dims import Dim, upper_bound
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Op
-from adgraph.ops.control import cond, counted, loop, while_
+from adgraph.ops.control import between, cond, counted, loop, while_
 
-LOOPS = frozenset({loop, counted, while_})
-LEADING: dict[Op, int] = {loop: 0, while_: 0, counted: 1, cond: 1}
+LOOPS = frozenset({loop, counted, between, while_})
+LEADING: dict[Op, int] = {loop: 0, while_: 0, counted: 1, between: 2, cond: 1}
 
 
 def is_loop(node: Node) -> bool:

@@ -3,7 +3,8 @@
 A space has axes with extents. Every value in it has a map: for each of its axes the axis of the
 space, or None where its elements do not vary. A value is *inner* (it varies over all axes), or
 *outer* (over the first `depth` axes only, a row's sum for example). Inner values of one row are
-computed in stages: a value that needs a row's fold runs in a later pass over that row.
+computed in stages: a value that needs a row's fold runs in a later pass over that row. A later pass
+computes again what is cheap, and reads what was kept of the rest.
 
 `Space.admit(node)` adds a node if it fits. The fusion pass asks it which nodes to group, the
 lowering replays it to print the nest.
@@ -11,15 +12,16 @@ lowering replays it to print the nest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 
-from adgraph.ir.code import Strided
+from adgraph.ir.code import Expression, Pieces, Strided
 from adgraph.ir.graph import Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType, Shape
 
 Map = tuple[int | None, ...]
+MOST_REPEATED = 6.0  # additions an element: what keeping it in memory for a later pass costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Space:
     nodes: list[Node] = field(default_factory=list)
     places: dict[Value, Place] = field(default_factory=dict)
     operands: dict[Value, Map] = field(default_factory=dict)
+    makers: dict[Value, Node] = field(default_factory=dict)
 
     def admit(self, node: Node) -> bool:
         """Add a node, or return False and change nothing."""
@@ -53,6 +56,8 @@ class Space:
             return self._admit_elementwise(node)
         if node.op.kind is Kind.REDUCTION:
             return self._admit_reduction(node)
+        if node.op.kind is Kind.MOVEMENT:
+            return self._admit_assembly(node)
         return node.op.kind is Kind.VIEW and self._admit_view(node)
 
     def __contains__(self, value: Value) -> bool:
@@ -181,21 +186,118 @@ class Space:
         self._commit(node, Place(new, place.inner, place.stage))
         return True
 
+    # --- arrays of scalars ------------------------------------------------------------------------
+
+    def _admit_assembly(self, node: Node) -> bool:
+        """Admit what puts scalars into an array to a space of scalars, as its result."""
+        if self.extents not in (None, ()) or not assembles_scalars(node):
+            return False
+        if any(p.scattered for v in node.inputs if (p := self.places.get(v)) is not None):
+            return False
+        for value in node.inputs:
+            if value not in self.places:
+                self.operands[value] = (None,) * value.type.ndim
+        self.extents = ()
+        self._commit(node, Place((None,) * node.output.type.ndim, False, 0, True))
+        return True
+
     def _commit(self, node: Node, place: Place) -> None:
         self.nodes.append(node)
         self.places[node.output] = place
+        self.makers[node.output] = node
 
     # --- questions of the lowering ----------------------------------------------------------------
 
-    def reread(self) -> Iterator[Value]:
-        """Iterate over the inner values that a later stage than their own reads."""
+    def reread(self) -> tuple[Value, ...]:
+        """Return the inner values that one pass keeps for a later one."""
+        return tuple(self._rereading()[0])
+
+    def row_type(self, value: Value) -> ArrayType:
+        """Return the type of one row of an inner value."""
+        assert self.extents is not None
+        return ArrayType(value.type.dtype, self.extents[self.depth or 0 :])
+
+    def again(self, stage: int) -> tuple[Node, ...]:
+        """Return the nodes of earlier passes that a pass computes again, in order."""
+        return tuple(self._rereading()[1].get(stage, ()))
+
+    def last_pass(self, operand: Value) -> int:
+        """Return the last pass that reads an operand computed elsewhere."""
+        stages = [self.places[n.output].stage for n in self.nodes if operand in n.inputs]
+        for stage, nodes in self._rereading()[1].items():
+            stages += [stage for n in nodes if operand in n.inputs]
+        return max(stages, default=0)
+
+    def behind_views(self, value: Value) -> Value:
+        """Return the computed value, or the operand, that a value of the space shows."""
+        while (node := self.makers.get(value)) is not None and node.op.kind is Kind.VIEW:
+            value = node.inputs[0]
+        return value
+
+    def _rereading(self) -> tuple[dict[Value, None], dict[int, dict[Node, None]]]:
+        """Return what is kept between passes, and by pass the nodes that it computes again.
+
+        A comparison sees the very value that was there before: repeated, it may be rounded
+        otherwise.
+        """
+        crossing = self._crossing()
+        order = {node.output: i for i, node in enumerate(self.nodes)}
+        kept: dict[Value, None] = {}
+        for value, stage, reader in sorted(crossing, key=lambda item: order[item[0]]):
+            compares = reader.output.type.dtype.kind == "b"
+            if compares or self._recipe(value, stage, kept) is None:
+                kept[value] = None
+        repeated: dict[int, dict[Node, None]] = {}
+        for value, stage, _ in crossing:
+            for node in self._recipe(value, stage, kept) or ():
+                repeated.setdefault(stage, {})[node] = None
+        return kept, {
+            stage: dict.fromkeys(sorted(nodes, key=lambda n: order[n.output]))
+            for stage, nodes in repeated.items()
+        }
+
+    def _crossing(self) -> list[tuple[Value, int, Node]]:
+        """List the inner values that a later pass than their own reads, with the readers."""
+        found = []
         for node in self.nodes:
             place = self.places[node.output]
-            for value in node.inputs:
+            if not place.inner or node.op.kind is Kind.VIEW:
+                continue
+            for value in map(self.behind_views, node.inputs):
                 source = self.places.get(value)
-                if source is not None and source.inner and place.inner:
-                    if source.stage < place.stage:
-                        yield value
+                if source is not None and source.inner and source.stage < place.stage:
+                    found.append((value, place.stage, node))
+        return found
+
+    def _recipe(self, value: Value, stage: int, kept: Container[Value]) -> list[Node] | None:
+        """Return the nodes that compute a value again in a later pass, or None if they cost much.
+
+        They begin at operands, at the results of rows and at kept values.
+        """
+        found: dict[Node, None] = {}
+        pending = [value]
+        while pending:
+            part = self.behind_views(pending.pop())
+            place = self.places.get(part)
+            if place is None or not place.inner or part in kept:
+                continue
+            found[self.makers[part]] = None
+            pending.extend(self.makers[part].inputs)
+            if sum(map(_weight, found)) > MOST_REPEATED:
+                return None
+        return list(found)
+
+
+def assembles_scalars(node: Node) -> bool:
+    """Tell whether a node writes arrays of one element each side by side."""
+    if not isinstance(node.op.code, Pieces) or any(v.type.size != 1 for v in node.inputs):
+        return False
+    pieces = node.op.code.boxes(node.types, dict(node.attrs))
+    return all(p.index is not None and p.operand is not None and not p.add for p in pieces)
+
+
+def _weight(node: Node) -> float:
+    return node.op.code.weight if isinstance(node.op.code, Expression) else 0.0
 
 
 def _long(shape: Shape) -> tuple[int, ...]:
@@ -224,7 +326,9 @@ def _fill(found: list[int | None], shape: Shape, extents: Shape) -> Map | None:
                 return None
             free.remove(match)
             found[i] = match
-    return tuple(found)
+    if used or _ascending(tuple(found)):
+        return tuple(found)
+    return None  # to walk all operands across their rows
 
 
 def axis_map(node: Node) -> Map | None:

@@ -16,13 +16,15 @@ import numpy as np
 
 from adgraph.errors import TracingError, message
 from adgraph.ir.graph import Graph
-from adgraph.lower.kernel import Backend
+from adgraph.lower.backend import Backend, check_backend
+from adgraph.lower.pool import check_threads
+from adgraph.profile import Profile, profile_call
 from adgraph.runtime.calls import OTHERWISE
 from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
 from adgraph.schedule.budget import parse_bytes
 from adgraph.timeline import Chart, draw_timeline, timeline_points
-from adgraph.tracing.frames import tracing
+from adgraph.tracing.frames import tracing, under_way
 from adgraph.tracing.hooks import rewritten
 
 Argnums = int | Sequence[int]
@@ -86,7 +88,7 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; inside another trace, become part of it."""
-        if tracing():
+        if under_way and tracing():
             return rewritten(self.function, (*args, *kwargs.values()))(*args, **kwargs)
         for call in self.dispatch.direct:
             result = call(args, kwargs)
@@ -117,7 +119,12 @@ class Function:
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Return what the program for these arguments costs and how it was made."""
-        return explain_entry(self.dispatch.entry(args, kwargs))
+        return explain_entry(self.dispatch.entry(args, kwargs), self.options.backend)
+
+    def profile(self, *args: Any, **kwargs: Any) -> Profile:
+        """Run the program for these arguments; return how long every kernel of it takes."""
+        call = functools.partial(self, *args, **kwargs)
+        return profile_call(self.dispatch, args, kwargs, call)
 
     # --- from other compiled code --------------------------------------------------------------
 
@@ -217,7 +224,7 @@ class Bound:
 
     def __getattr__(self, name: str) -> Any:
         function = self.function
-        if name in ("graph", "kernels", "source", "timeline", "explain"):
+        if name in ("graph", "kernels", "source", "timeline", "explain", "profile"):
             return functools.partial(getattr(function, name), self._instance)
         if name in BY_ARGUMENT and name != "hvp":  # its arguments are ordered otherwise
             key = f"{name} of method"
@@ -246,6 +253,7 @@ def trace(
     program: pass what changes as an argument.
     `memory_budget`, in bytes or such as "64MB", bounds the peak of every program, of derivatives
     too: what does not fit is computed again when it is needed.
+    With `threads`, kernels that have much work run on so many threads, of derivatives too.
 
     >>> @trace(static_argnames="n")
     ... def power_sum(x, n):
@@ -266,8 +274,9 @@ def trace(
         raise TracingError(message(f"trace takes a function, found a {type(function).__name__}"))
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     static = resolve_static(function, positions(static_argnums), names)
+    check_backend(backend)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return Function(function, Options(*static, budget, backend, threads))
+    return Function(function, Options(*static, budget, backend, check_threads(threads)))
 
 
 def positions(argnums: Argnums) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A region of elementwise ops and reductions that runs as one loop nest.
 
 `fused` nodes are made by `adgraph.passes.fuse` from programs that are differentiated already: they
-have no derivative rules.
+have no derivative rules. `scratch` lists the rows that the nest keeps between its passes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from adgraph.ir.op import Kind, Op, register
 from adgraph.ir.types import ArrayType
 
 
-def _evaluate(*args: Any, body: Graph, symbols: Symbols = OUTSIDE) -> tuple[Any, ...]:
+def _evaluate(
+    *args: Any, body: Graph, scratch: tuple[ArrayType, ...] = (), symbols: Symbols = OUTSIDE
+) -> tuple[Any, ...]:
     return evaluate(body, *args, symbols=symbols)
 
 
-def _infer(*types: ArrayType, body: Graph) -> tuple[ArrayType, ...]:
+def _infer(
+    *types: ArrayType, body: Graph, scratch: tuple[ArrayType, ...] = ()
+) -> tuple[ArrayType, ...]:
     expected = tuple(v.type for v in body.inputs)
     if types != expected:
         listed = [", ".join(map(str, t)) for t in (types, expected)]

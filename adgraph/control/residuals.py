@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import networkx as nx
-
+from adgraph.analysis.cut import Edge, minimum_cut
 from adgraph.analysis.ordering import reads_first
 from adgraph.analysis.programs import is_loop, most_trips
 from adgraph.analysis.regions import (
@@ -41,7 +40,8 @@ from adgraph.ops.shape import getitem, update
 
 UNBOUNDED = 10**12  # bytes of what has no bound, and trips of a loop without one
 SURE = 10**18  # the capacity of an edge that no cut may hold
-DETOUR = 0.01  # what it costs to record a value that is not itself needed
+BYTE = 100  # what it costs to record a byte
+DETOUR = 1  # what it costs to record a value that is not itself needed
 
 
 @dataclass(frozen=True)
@@ -275,23 +275,21 @@ class _Choice:
         """Return the values of least size from which the missing ones can be computed."""
         if not missing:
             return ()
-        network: Any = nx.DiGraph()
+        network: dict[Edge, int] = {((value, True), "sink"): SURE for value in missing}
         waiting, met = list(missing), set(missing)
-        for value in missing:
-            network.add_edge((value, True), "sink", capacity=SURE)
         while waiting:
             value = waiting.pop()
-            size = nbytes(value.type) + (0 if value in needed else DETOUR)
-            network.add_edge((value, False), (value, True), capacity=size)
+            size = BYTE * nbytes(value.type) + (0 if value in needed else DETOUR)
+            network[(value, False), (value, True)] = size
             origins = self._origins(value)
             if not origins:
-                network.add_edge("source", (value, False), capacity=SURE)
+                network["source", (value, False)] = SURE
             for origin in origins:
-                network.add_edge((origin, True), (value, False), capacity=SURE)
+                network[(origin, True), (value, False)] = SURE
             new = [v for v in origins if v not in met]
             met.update(new)
             waiting.extend(new)
-        _, (near, _) = nx.minimum_cut(network, "source", "sink")
+        near = minimum_cut(network, "source", "sink")
         cut = {v for v in met if (v, False) in near and (v, True) not in near}
         order = {v: i for i, v in enumerate((*self.joint.primal, *self.producers))}
         return tuple(sorted(cut, key=order.__getitem__))

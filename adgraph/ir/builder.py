@@ -51,6 +51,12 @@ class Builder:
         self._owned.add(value)
         return value
 
+    def adopt(self, value: Value) -> Value:
+        """Make an input of another graph one of this."""
+        self.inputs.append(value)
+        self._owned.add(value)
+        return value
+
     def has(self, value: Value) -> bool:
         """Tell whether a value is one of this graph."""
         return value in self._owned
@@ -81,20 +87,38 @@ class Builder:
 
         `types` are those of the results where the caller knows them; else they are inferred.
         """
-        operands = tuple(map(self.capture, inputs))
-        key = (op, operands, tuple(sorted(attrs.items(), key=_name)))
-        if key not in self._emitted:
-            if types is None:
-                types = op.result_types(tuple(v.type for v in operands), attrs)
-            node = Node(op, operands, tuple(map(Value, types)), attrs, self.origin or origin)
-            self._append(node)
-            self._emitted[key] = node.outputs
-        return self._emitted[key]
+        owned = self._owned
+        operands = tuple([v if v in owned else self.capture(v) for v in inputs])
+        key = (op, operands, attributes_key(attrs))
+        known = self._emitted.get(key)
+        if known is not None:
+            return known
+        if types is None:
+            types = op.result_types(tuple([v.type for v in operands]), attrs)
+        node = Node(op, operands, tuple(map(Value, types)), attrs, self.origin or origin)
+        return self._append(node, key)
 
-    def _append(self, node: Node) -> None:
+    def keep(self, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Append a node of another graph: itself where its operands are those it has.
+
+        Where an earlier node computes the same, that takes its place.
+        """
+        key = (node.op, operands, attributes_key(node.attrs))
+        known = self._emitted.get(key)
+        if known is not None:
+            return known
+        if operands != node.inputs:
+            outputs = tuple([Value(v.type) for v in node.outputs])
+            node = Node(node.op, operands, outputs, node.attrs, self.origin or node.origin)
+        return self._append(node, key)
+
+    def _append(self, node: Node, key: Any) -> tuple[Value, ...]:
         self.nodes.append(node)
-        self._owned.update(node.outputs)
-        self._producers.update(dict.fromkeys(node.outputs, node))
+        self._emitted[key] = node.outputs
+        for value in node.outputs:
+            self._owned.add(value)
+            self._producers[value] = node
+        return node.outputs
 
     def producer(self, value: Value) -> Node | None:
         """Return the node of this graph that computes a value, if one does."""
@@ -116,14 +140,22 @@ class Builder:
         return Graph(inputs, tuple(self.nodes), results, name)
 
 
+def attributes_key(attrs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Return attributes in one order, to compare and to hash."""
+    return tuple(sorted(attrs.items(), key=_name)) if attrs else ()
+
+
 def _name(item: tuple[str, Any]) -> str:
     return item[0]
 
 
 def copy_node(builder: Builder, node: Node, env: dict[Value, Value]) -> None:
     """Emit a node of another graph, its operands and results translated by `env`."""
-    with builder.at(node.origin):
+    before, builder.origin = builder.origin, node.origin
+    try:
         results = builder.emit(node.op, [env[v] for v in node.inputs], node.attrs)
+    finally:
+        builder.origin = before
     env.update(zip(node.outputs, results, strict=True))
 
 

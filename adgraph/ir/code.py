@@ -82,13 +82,15 @@ class Routine:
 
     `sizes(types, attrs)` gives its integers; `scratch(types, attrs)` the types of its workspaces.
     A `strided` routine takes stacks of matrices with any strides BLAS has, and their strides after
-    its sizes (see `adgraph.lower.program`); the others take C-contiguous operands.
+    its sizes (see `adgraph.lower.program`); the others take C-contiguous operands. One that `adds`
+    adds to its first operand, in the place of that if it dies.
     """
 
     name: str
     sizes: Callable[[Types, dict[str, Any]], tuple[int, ...]]
     scratch: Callable[[Types, dict[str, Any]], Types] = lambda types, attrs: ()
     strided: bool = False
+    adds: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ Placed = tuple[Dim, tuple[int, ...]]
 class Control:
     """How the programs of a region run: see `adgraph.ops.control`."""
 
-    form: Literal["loop", "counted", "while", "branch"]
+    form: Literal["loop", "counted", "between", "while", "branch"]
 
 
 Code = Expression | Fold | Pieces | Loops | Routine | Strided | Control

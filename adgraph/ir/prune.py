@@ -100,11 +100,14 @@ def _pruned(graph: Graph, wanted: Sequence[int], needs: Needs) -> Graph:
     needed = set(outputs)
     kept = []
     for node in reversed(graph.nodes):
-        results = [i for i, v in enumerate(node.outputs) if v in needed]
-        if results:
-            live = _pruned_region(node, results, needs) if node.op.kind is Kind.REGION else node
-            kept.append(live)
-            needed.update(live.inputs)
+        if needed.isdisjoint(node.outputs):
+            continue
+        live = node
+        if node.op.kind is Kind.REGION:
+            results = [i for i, v in enumerate(node.outputs) if v in needed]
+            live = _pruned_region(node, results, needs)
+        kept.append(live)
+        needed.update(live.inputs)
     nodes = tuple(reversed(kept))
     if nodes == graph.nodes and outputs == graph.outputs:
         return graph

@@ -14,59 +14,52 @@ from collections.abc import Callable
 from adgraph.lower.kernel import ModuleSource, compile_modules
 from adgraph.lower.native import SCIPY_PREFIX
 from adgraph.lower.routine import Routine
+from adgraph.lower.tiles import SCALARS, mirror
+from adgraph.ops.linalg import INV_BLOCK
 
 SINGULAR = 1
 NOT_POSITIVE_DEFINITE = 2
-INV_BLOCK = 32
 PREFIXES = {"f8": "d", "f4": "s"}
-SCALARS = {"f8": "double", "f4": "float"}
 
 
 @functools.cache
-def matmul(dtype: str, *, accumulate: bool = False) -> int:
-    """Return the kernel C = A @ B (C += A @ B), batched.
+def matmul(dtype: str) -> int:
+    """Return the kernel C = A @ B, batched.
 
     Pointers: A, B, C. Sizes: batch, m, n, k, row and column stride of A (one of them 1), of B
     (likewise), row stride of C (its column stride is 1), batch strides of A, B, C (0 repeats).
     Strides count elements.
     """
-    return _compile("matmul_add" if accumulate else "matmul", dtype, _matmul(accumulate))
+    return _compile("matmul", dtype, _matmul(accumulate=False))
 
 
 @functools.cache
-def solve(dtype: str, *, transposed: bool = False) -> int:
-    """Return the kernel X = A^-1 B (A^-T B); status 1 where A is exactly singular.
+def matmul_add(dtype: str) -> int:
+    """Return the kernel C += A @ B, with the operands of `matmul`."""
+    return _compile("matmul_add", dtype, _matmul(accumulate=True))
 
-    Pointers: A, B, X, scratch of n * n elements, int32 scratch of n. Sizes: batch, n, nrhs.
-    All are contiguous.
-    """
-    return _compile("solve_t" if transposed else "solve", dtype, _solve(transposed))
+
+@functools.cache
+def symmetric_product(dtype: str) -> int:
+    """Return the kernel C = A @ A^T, batched; its operands are those of `matmul`, B being A^T."""
+    return _compile("symmetric_product", dtype, _symmetric_product)
 
 
 @functools.cache
 def inv(dtype: str) -> int:
     """Return the kernel X = A^-1; status 1 where A is exactly singular.
 
-    Pointers: A, X, scratch of `inv_scratch(n)` elements, int32 scratch of n. Sizes: batch, n.
+    Pointers: A, X, scratch of INV_BLOCK * max(n, 1) elements, int32 scratch of n. Sizes: batch, n.
     """
     return _compile("inv", dtype, _inv)
 
 
-def inv_scratch(n: int) -> int:
-    """Return the elements of scratch that `inv` needs.
-
-    >>> inv_scratch(4)
-    128
-    """
-    return INV_BLOCK * max(n, 1)
-
-
 @functools.cache
 def lu(dtype: str) -> int:
-    """Return the kernel that factors A = P L U, packed as `scipy.linalg.lu_factor` does.
+    """Return the kernel that factors A^T = P L U, which is A in LAPACK's eyes.
 
-    Pointers: A, packed LU, int32 pivots (from 0, n a matrix). Sizes: batch, n. A singular A is no
-    error.
+    Pointers: A, packed (LU)^T, int32 pivots (from 0, n a matrix). Sizes: batch, n. A singular A is
+    no error.
     """
     return _compile("lu", dtype, _lu)
 
@@ -75,7 +68,8 @@ def lu(dtype: str) -> int:
 def lu_solve(dtype: str) -> int:
     """Return the kernel X = A^-1 B (A^-T B) from the results of `lu`; status 1 on a zero pivot.
 
-    Pointers: A (not read), packed LU, int32 pivots, B, X. Sizes: batch, n, nrhs, transposed (0, 1).
+    Pointers: A (not read), packed (LU)^T, int32 pivots, B, X. Sizes: batch, n, nrhs, transposed
+    (0 or 1).
     """
     return _compile("lu_solve", dtype, _lu_solve)
 
@@ -109,10 +103,10 @@ def cholesky(dtype: str) -> int:
 
 @functools.cache
 def triangular_solve(dtype: str) -> int:
-    """Return the kernel that solves op(A) X = B with triangular A; status 1 on a zero diagonal.
+    """Return the kernel that solves op(A) X = B, or X op(A) = B, with triangular A.
 
-    Only the named triangle is read. Pointers: A, B, X. Sizes: batch, n, nrhs, lower (0 or 1),
-    transposed (0 or 1).
+    Only the named triangle is read; status 1 on a zero diagonal. Pointers: A, B, X. Sizes: batch,
+    n, the other extent of B, then 0 or 1 for: lower, transposed, right (the second form).
     """
     return _compile("triangular_solve", dtype, _triangular_solve)
 
@@ -166,10 +160,6 @@ class _Library:
         r.store(self.scalar, b, pointer, i)
         r.store(self.scalar, a, pointer, j)
 
-    def transpose_in_place(self, n: str, matrix: str) -> None:
-        with self.routine.loop(n) as i, self.routine.loop(i) as j:
-            self.swap(matrix, self.at(i, n, j), self.at(j, n, i))
-
     def factor(self, n: str, matrix: str, pivots: str) -> str:
         """Factor in place what LAPACK sees (the transpose); return info."""
         order = self.routine.integer(n)
@@ -182,16 +172,16 @@ class _Library:
             self.routine.stop_when(zero, SINGULAR)
 
     def triangular(
-        self, uplo: str, trans: str, diagonal: str, n: str, nrhs: str, matrix: str, x: str
+        self, side: str, uplo: str, trans: str, unit: str, extents: tuple[str, str], m: str, x: str
     ) -> None:
-        """Solve X op(M) = X in place, X being nrhs by n in BLAS's eyes; letters by reference."""
-        r = self.routine
-        rows, columns = r.integer(nrhs), r.integer(n)
-        side, one = r.character("R"), self.number(1.0)
-        self.blas("trsm", side, uplo, trans, diagonal, rows, columns, one, matrix, columns, x, rows)
+        """Solve with triangular M in place; X is extents[0] by extents[1] in BLAS's eyes."""
+        rows, columns = map(self.routine.integer, extents)
+        order = rows if side == "L" else columns
+        letters = [self.routine.character(side), uplo, trans, unit]
+        self.blas("trsm", *letters, rows, columns, self.number(1.0), m, order, x, rows)
 
 
-def _matmul(accumulate: bool) -> Callable[[Routine, _Library], None]:
+def _matmul(*, accumulate: bool) -> Callable[[Routine, _Library], None]:
     """Write gemm, or gemv and dot for vectors; k = 0 gives zeros (gemv would not)."""
 
     def write(r: Routine, library: _Library) -> None:
@@ -364,81 +354,39 @@ def _gemm(
     )
 
 
-def _solve(transposed: bool) -> Callable[[Routine, _Library], None]:
-    """Write X M = B in BLAS's eyes, M = A^T = P L U, X and B being nrhs by n.
-
-    Interchanges of the columns of X are swaps of rows here, so nothing is transposed.
-    """
-
-    def write(r: Routine, library: _Library) -> None:
-        a, b, x, factors, pivots = (r.pointer(i) for i in range(5))
-        batch, n, nrhs = (r.size(i) for i in range(3))
-        r.stop_when(r.compare("sle", n, "0"), 0)
-        elements, values = r.binary("mul", n, n), r.binary("mul", n, nrhs)
-        with r.loop(batch) as index:
-            library.copy(elements, library.offset(a, r.binary("mul", index, elements)), factors)
-            info = library.factor(n, factors, pivots)
-            r.stop_when(r.compare("sgt", info, "0", "i32"), SINGULAR)
-            start = r.binary("mul", index, values)
-            target = library.offset(x, start)
-            library.copy(values, library.offset(b, start), target)
-            with r.when(r.compare("eq", nrhs, "1")):
-                _solve_vector(r, library, n, factors, pivots, target, transposed)
-            with r.when(r.compare("sgt", nrhs, "1")):
-                _solve_matrix(r, library, n, nrhs, factors, pivots, target, transposed)
-
-    return write
-
-
-def _solve_vector(
-    r: Routine, library: _Library, n: str, factors: str, pivots: str, x: str, transposed: bool
-) -> None:
-    trans = r.character("N" if transposed else "T")
-    order, one = r.integer(n), r.integer("1")
-    library.lapack("getrs", trans, order, one, factors, order, pivots, x, order)
-
-
-def _solve_matrix(
-    r: Routine,
-    library: _Library,
-    n: str,
-    nrhs: str,
-    factors: str,
-    pivots: str,
-    x: str,
-    transposed: bool,
-) -> None:
-    upper, lower = r.character("U"), r.character("L")
-    unit, general = r.character("U"), r.character("N")
-    plain, flipped = r.character("N"), r.character("T")
-    if transposed:
-        _swap_rows(r, library, n, nrhs, pivots, x, backward=False)
-        library.triangular(lower, flipped, unit, n, nrhs, factors, x)
-        library.triangular(upper, flipped, general, n, nrhs, factors, x)
-    else:
-        library.triangular(upper, plain, general, n, nrhs, factors, x)
-        library.triangular(lower, plain, unit, n, nrhs, factors, x)
-        _swap_rows(r, library, n, nrhs, pivots, x, backward=True)
+def _symmetric_product(r: Routine, library: _Library) -> None:
+    """Write syrk on the upper triangle that BLAS sees, which is below our diagonal; k is not 0."""
+    a, _, c = (r.pointer(i) for i in range(3))
+    batch, n, _, k, row_a, column_a, _, _, row_c, step_a, _, step_c = (r.size(i) for i in range(12))
+    plain = r.compare("eq", column_a, "1")
+    with r.loop(batch) as index:
+        source = library.offset(a, r.binary("mul", index, step_a))
+        target = library.offset(c, r.binary("mul", index, step_c))
+        library.blas(
+            "syrk",
+            r.character("U"),
+            _letter(r, plain, "T", "N"),
+            r.integer(n),
+            r.integer(k),
+            library.number(1.0),
+            source,
+            _leading(r, plain, row_a, column_a, k, n),
+            library.number(0.0),
+            target,
+            r.integer(row_c),
+        )
+        mirror(r, library.scalar, n, target, row_c)
 
 
 def _swap_rows(
-    r: Routine,
-    library: _Library,
-    n: str,
-    nrhs: str,
-    pivots: str,
-    x: str,
-    *,
-    backward: bool,
-    first: int = 1,
+    r: Routine, library: _Library, n: str, nrhs: str, pivots: str, x: str, *, backward: bool
 ) -> None:
-    """Exchange rows as pivots say, which count from `first`."""
+    """Exchange rows as pivots say."""
     with r.loop(n) as step:
         last = r.binary("sub", n, "1")
         row = r.binary("sub", last, step) if backward else step
-        number = r.emit(f"sext i32 {r.load('i32', pivots, row)} to i64")
-        other = r.binary("sub", number, str(first))
-        with r.loop(nrhs) as column:
+        other = r.emit(f"sext i32 {r.load('i32', pivots, row)} to i64")
+        with r.when(r.compare("ne", row, other)), r.loop(nrhs) as column:
             library.swap(x, library.at(row, nrhs, column), library.at(other, nrhs, column))
 
 
@@ -469,24 +417,23 @@ def _lu(r: Routine, library: _Library) -> None:
         target = library.offset(factors, start)
         rows = r.offset("i32", pivots, r.binary("mul", index, n))
         library.copy(elements, library.offset(a, start), target)
-        library.transpose_in_place(n, target)
         library.factor(n, target, rows)
-        library.transpose_in_place(n, target)
         with r.loop(n) as i:
             r.store("i32", r.binary("sub", r.load("i32", rows, i), "1", "i32"), rows, i)
 
 
 def _lu_solve(r: Routine, library: _Library) -> None:
-    """Write X^T := X^T U^-T L^-T in BLAS's eyes, which sees U as lower and L as upper triangle."""
+    """Write X M = B in BLAS's eyes, M = A^T = P L U, X and B being nrhs by n.
+
+    Interchanges of the columns of X are swaps of rows here, so nothing is transposed.
+    """
     _, factors, pivots, b, x = (r.pointer(i) for i in range(5))
     batch, n, nrhs, transposed = (r.size(i) for i in range(4))
     r.stop_when(r.compare("sle", r.binary("mul", n, nrhs), "0"), 0)
     elements, values = r.binary("mul", n, n), r.binary("mul", n, nrhs)
-    upper, lower = r.character("U"), r.character("L")
-    unit, general = r.character("U"), r.character("N")
-    plain, flipped = r.character("N"), r.character("T")
     flip = r.compare("ne", transposed, "0")
     straight = r.binary("xor", flip, "true", "i1")
+    upper, lower = (r.character(c) for c in "UL")
     with r.loop(batch) as index:
         matrix = library.offset(factors, r.binary("mul", index, elements))
         rows = r.offset("i32", pivots, r.binary("mul", index, n))
@@ -494,14 +441,36 @@ def _lu_solve(r: Routine, library: _Library) -> None:
         start = r.binary("mul", index, values)
         target = library.offset(x, start)
         library.copy(values, library.offset(b, start), target)
+        operands = (matrix, target)
         with r.when(straight):
-            _swap_rows(r, library, n, nrhs, rows, target, backward=False, first=0)
-            library.triangular(upper, plain, unit, n, nrhs, matrix, target)
-            library.triangular(lower, plain, general, n, nrhs, matrix, target)
+            _solve_by(library, upper, "N", "N", n, nrhs, operands)
+            _solve_by(library, lower, "U", "N", n, nrhs, operands)
+            _swap_rows(r, library, n, nrhs, rows, target, backward=True)
         with r.when(flip):
-            library.triangular(lower, flipped, general, n, nrhs, matrix, target)
-            library.triangular(upper, flipped, unit, n, nrhs, matrix, target)
-            _swap_rows(r, library, n, nrhs, rows, target, backward=True, first=0)
+            _swap_rows(r, library, n, nrhs, rows, target, backward=False)
+            _solve_by(library, lower, "U", "T", n, nrhs, operands)
+            _solve_by(library, upper, "N", "T", n, nrhs, operands)
+
+
+def _solve_by(
+    library: _Library,
+    uplo: str,
+    unit: str,
+    trans: str,
+    n: str,
+    nrhs: str,
+    operands: tuple[str, str],
+) -> None:
+    """Solve X op(M) = X; one right-hand side goes to trsv, which is faster."""
+    r = library.routine
+    diagonal, plain = r.character(unit), r.character(trans)
+    opposite = r.character("T" if trans == "N" else "N")
+    matrix, x = operands
+    with r.when(r.compare("eq", nrhs, "1")):
+        order = r.integer(n)
+        library.blas("trsv", uplo, opposite, diagonal, order, matrix, order, x, r.integer("1"))
+    with r.when(r.compare("sgt", nrhs, "1")):
+        library.triangular("R", uplo, plain, diagonal, (nrhs, n), matrix, x)
 
 
 def _det(r: Routine, library: _Library) -> None:
@@ -580,41 +549,48 @@ def _pivot(
 
 
 def _cholesky(r: Routine, library: _Library) -> None:
-    """Write potrf on the upper triangle that LAPACK sees, then clear ours."""
+    """Write potrf on the upper triangle that LAPACK sees, which leaves our zeros alone."""
     a, factor = r.pointer(0), r.pointer(1)
     batch, n = r.size(0), r.size(1)
     r.stop_when(r.compare("sle", n, "0"), 0)
     elements = r.binary("mul", n, n)
     with r.loop(batch) as index:
         start = r.binary("mul", index, elements)
-        target = library.offset(factor, start)
-        library.copy(elements, library.offset(a, start), target)
+        source, target = library.offset(a, start), library.offset(factor, start)
+        with r.loop(n) as i:
+            line, filled = r.binary("mul", i, n), r.binary("add", i, "1")
+            row = library.offset(target, line)
+            library.copy(filled, library.offset(source, line), row)
+            with r.loop(r.binary("sub", n, filled)) as j:
+                r.store(library.scalar, "0.0", row, r.binary("add", filled, j))
         order = r.integer(n)
         info = library.lapack("potrf", r.character("U"), order, target, order)
         r.stop_when(r.compare("sgt", info, "0", "i32"), NOT_POSITIVE_DEFINITE)
-        with r.loop(n) as i, r.loop(i) as j:
-            r.store(library.scalar, "0.0", target, library.at(j, n, i))
 
 
 def _triangular_solve(r: Routine, library: _Library) -> None:
-    """Write X op(M) = B in BLAS's eyes; one right-hand side goes to trsv, which is faster."""
+    """Write X op(M) = B, or op(M) X = B, in BLAS's eyes; one vector goes to trsv."""
     a, b, x = (r.pointer(i) for i in range(3))
-    batch, n, nrhs, lower, transposed = (r.size(i) for i in range(5))
+    batch, n, nrhs, lower, transposed, right = (r.size(i) for i in range(6))
     r.stop_when(r.compare("sle", r.binary("mul", n, nrhs), "0"), 0)
     elements, values = r.binary("mul", n, n), r.binary("mul", n, nrhs)
+    flip, on_right = r.compare("ne", transposed, "0"), r.compare("ne", right, "0")
+    on_left = r.binary("xor", on_right, "true", "i1")
     uplo = _letter(r, r.compare("ne", lower, "0"), "U", "L")
-    flip = r.compare("ne", transposed, "0")
+    trans, opposite = _letter(r, flip, "T", "N"), _letter(r, flip, "N", "T")
+    of_vector = r.emit(f"select i1 {on_right}, ptr {trans}, ptr {opposite}")
+    general = r.character("N")
     with r.loop(batch) as index:
         matrix = library.offset(a, r.binary("mul", index, elements))
         library.stop_on_zero_diagonal(n, matrix)
         start = r.binary("mul", index, values)
         target = library.offset(x, start)
         library.copy(values, library.offset(b, start), target)
-        general = r.character("N")
         with r.when(r.compare("eq", nrhs, "1")):
             order, one = r.integer(n), r.integer("1")
-            trans = _letter(r, flip, "N", "T")
-            library.blas("trsv", uplo, trans, general, order, matrix, order, target, one)
+            library.blas("trsv", uplo, of_vector, general, order, matrix, order, target, one)
         with r.when(r.compare("sgt", nrhs, "1")):
-            trans = _letter(r, flip, "T", "N")
-            library.triangular(uplo, trans, general, n, nrhs, matrix, target)
+            with r.when(on_left):
+                library.triangular("R", uplo, trans, general, (nrhs, n), matrix, target)
+            with r.when(on_right):
+                library.triangular("L", uplo, trans, general, (n, nrhs), matrix, target)

@@ -1,4 +1,4 @@
-"""What is called for an op that is not a nest: a text or a routine, and the integers it gets."""
+"""What is called for an op that is not a nest: a text, a routine or a product, and its integers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from adgraph.ir.types import Shape
 from adgraph.lower.kernel import KernelSource
 from adgraph.lower.layout import c_strides
 from adgraph.lower.materialize import batch_stride
+from adgraph.lower.pool import SplitCall
+from adgraph.lower.tiles import Tile, tile_for
 
-Callee = KernelSource | tuple[str, str]  # a text, or the name and dtype of a routine of `blas`
+# A text, a routine of `blas` by name and dtype, a product of `tiles`, or what runs another callee.
+Callee = KernelSource | tuple[str, str] | Tile | SplitCall
 
 
 def callee_of(node: Node) -> tuple[Callee, tuple[Dim, ...]]:
@@ -32,6 +35,37 @@ def callee_of(node: Node) -> tuple[Callee, tuple[Dim, ...]]:
     return KernelSource(node.op.name, dtypes, len(sizes), text), sizes
 
 
+def strided_callee_of(
+    node: Node, operands: Sequence[tuple[int, ...]], *, one_place: bool = False
+) -> tuple[Callee, tuple[Dim, ...]]:
+    """Return what a product calls whose operands have these strides, and the integers it passes.
+
+    Where a product is added to its first operand, only those of the factors are given; a kernel
+    that is no `Tile` finds that operand in the place of the result. `one_place` says that both
+    factors begin at one address.
+    """
+    assert isinstance(node.op.code, Routine)
+    callee, own = callee_of(node)
+    sizes = matrix_sizes(node, own, operands)
+    if not all(isinstance(n, int) for n in sizes):
+        return callee, sizes
+    return _product(callee, sizes, node.op.code.adds, one_place)
+
+
+def _product(
+    callee: Callee, sizes: tuple[Any, ...], adds: bool, one_place: bool
+) -> tuple[Callee, tuple[Dim, ...]]:
+    """Return the kernel of a product of known extents, and its integers."""
+    assert isinstance(callee, tuple)
+    _, m, n, k, row_a, column_a, row_b, column_b, _, step_a, step_b, _ = sizes
+    mirrored = m == n and (row_a, column_a, step_a) == (column_b, row_b, step_b)
+    symmetric = one_place and mirrored and not adds and min(m, k) > 1
+    tile = tile_for(callee[1], m, n, k, turned=column_b != 1, symmetric=symmetric)
+    if tile is not None:
+        return tile, (*sizes, int(adds))
+    return (("symmetric_product", callee[1]) if symmetric else callee), sizes
+
+
 def matrix_sizes(
     node: Node, sizes: tuple[Dim, ...], operands: Sequence[tuple[int, ...]]
 ) -> tuple[Any, ...]:
@@ -40,7 +74,7 @@ def matrix_sizes(
     batch = math.prod(shape[:-2])
     strides: list[Dim] = []
     steps: list[Dim] = []
-    for value, own in zip(node.inputs, operands, strict=True):
+    for value, own in zip(node.inputs[-2:], operands[-2:], strict=True):
         strides += _matrix_strides(own[-2:], value.type.shape[-2:])
         step = batch_stride(own, value.type.shape)
         assert step is not None

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+KERNEL_PARAMETERS = "ptr noalias readonly %pointers, ptr noalias readonly %sizes"
+
 
 @dataclass(frozen=True)
 class Scalar:
@@ -66,12 +68,8 @@ class Emitter:
         return name
 
     def constant(self, value: float) -> str:
-        """Return a number as LLVM writes it, floats in exact hex."""
-        if not self.scalar.is_float:
-            return str(int(value))
-        if self.scalar.bits == 32 and math.isfinite(value):
-            value = struct.unpack("<f", struct.pack("<f", value))[0]
-        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+        """Return a number as LLVM writes it."""
+        return constant(self.scalar, value)
 
     def value(self, operand: str | float) -> str:
         """Return an operand, writing plain numbers as constants."""
@@ -173,6 +171,15 @@ class Emitter:
             if len(terms) > 1:
                 power = self.mul(power, power)
         return terms[0]
+
+
+def constant(scalar: Scalar, value: float) -> str:
+    """Return a number as LLVM writes it, floats in exact hex."""
+    if not scalar.is_float:
+        return str(int(value))
+    if scalar.bits == 32 and math.isfinite(value):
+        value = struct.unpack("<f", struct.pack("<f", value))[0]
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
 def symbol(name: str, code: str) -> str:

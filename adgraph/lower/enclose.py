@@ -15,10 +15,10 @@ from adgraph.control.kernel import kernel
 from adgraph.ir.code import Control
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
-from adgraph.lower.inplace import is_nest, program_ties, starts_with_literal, tied_operand
 from adgraph.lower.layout import Layout, layouts
 from adgraph.lower.numba_source import literal
 from adgraph.lower.region import Memory, Scalar, Stored, write_kernel
+from adgraph.lower.units import is_nest, program_ties, starts_with_literal, tied_operand
 
 MOST_UPDATES = 12  # in one kernel
 
@@ -60,8 +60,10 @@ def _parts(graph: Graph) -> list[_Part]:
     producers = graph.producers()
     part_of: dict[Node, _Part] = {}
     for node in graph.nodes:
-        if isinstance(node.op.code, Control) or starts_with_literal(node):
+        if isinstance(node.op.code, Control):
             part_of[node] = _Part([node])
+        elif starts_with_literal(node):
+            part_of[node] = _Part([node], 1)
         elif tied_operand(node, 0) == 0 and len(node.outputs) == 1:
             x = node.inputs[0]
             before = part_of.get(producers[x]) if x in producers else None

@@ -1,8 +1,8 @@
 """Kernel text to LLVM IR through Numba's front end; importing this module imports Numba.
 
-`kernel_ir` takes the Python source of one kernel and returns the unoptimized IR text of its
-function. Only Numba's bytecode analysis, type inference and lowering run: optimization and code
-generation happen once, in `native`, after `vmath` has added its functions to the module.
+`kernel_ir` takes the Python source of one kernel and returns its unoptimized IR text. Only
+Numba's bytecode analysis, type inference and lowering run: optimization and code generation happen
+once, in `native`, after `vmath` has added its functions to the module.
 """
 
 # Numba carries no types, and mypy sees more or less of it depending on what else it checks:
@@ -17,7 +17,6 @@ import linecache
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,9 +41,11 @@ from numba.extending import intrinsic, lower_builtin
 from numba.np import numpy_support
 
 from adgraph.lower import vmath
-from adgraph.lower.emitter import symbol
+from adgraph.lower.emitter import KERNEL_PARAMETERS, symbol
+from adgraph.lower.native import IRText
 
 FASTMATH = frozenset({"contract", "nsz"})
+RAISED = 255  # the status of a kernel in which Numba's own code raised
 
 
 class Pointer(types.Type):
@@ -311,25 +312,16 @@ def scope() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class KernelIR:
-    """IR text that defines `function` in Numba's calling convention, and modules it needs."""
-
-    function: str
-    text: str
-    linked: tuple[str, ...]
-
-
 @global_compiler_lock
-def kernel_ir(text: str, name: str, pointers: tuple[str, ...], sizes: int) -> KernelIR:
-    """Type and lower one kernel; vmath functions stay declarations."""
+def kernel_ir(text: str, pointers: tuple[str, ...], sizes: int, symbol: str) -> IRText:
+    """Type and lower one kernel to IR text in the uniform ABI, and modules that it needs."""
     target_context = cpu_target.target_context
     library = _Library(target_context.codegen())
     arguments = tuple(Pointer(numpy_support.from_dtype(np.dtype(code))) for code in pointers)
     result = compiler.compile_extra(
         cpu_target.typing_context,
         target_context,
-        _function(text, name),
+        _function(text),
         arguments + (types.int64,) * sizes,
         types.int64,
         _flags(),
@@ -338,10 +330,11 @@ def kernel_ir(text: str, name: str, pointers: tuple[str, ...], sizes: int) -> Ke
         pipeline_class=_Frontend,
     )
     (lowered,) = library.texts
-    return KernelIR(result.fndesc.llvm_func_name, lowered, tuple(library.linked.values()))
+    entry = _entry(symbol, result.fndesc.llvm_func_name, len(pointers), sizes)
+    return IRText(symbol, vmath.link(lowered) + entry, tuple(library.linked.values()))
 
 
-def _function(text: str, name: str) -> Callable[..., None]:
+def _function(text: str) -> Callable[..., None]:
     """Execute the text which defines one function; its lines stay visible in error messages.
 
     A kernel that returns nothing has succeeded: status 0.
@@ -351,5 +344,24 @@ def _function(text: str, name: str) -> Callable[..., None]:
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     defined: dict[str, Any] = {}  # apart from the scope: a kernel may be named `exp` and call exp
     exec(compile(text, file, "exec"), dict(scope()), defined)
-    function: Callable[..., None] = defined[name]
-    return function
+    (function,) = defined.values()
+    found: Callable[..., None] = function
+    return found
+
+
+def _entry(symbol: str, function: str, pointers: int, sizes: int) -> str:
+    """Write the function in the uniform ABI which calls one in Numba's."""
+    lines = [f"define i64 @{symbol}({KERNEL_PARAMETERS}) nounwind {{", "  %result = alloca i64"]
+    lines.append("  %exception = alloca ptr")
+    arguments = ["ptr %result", "ptr %exception"]
+    for kind, count in (("ptr", pointers), ("i64", sizes)):
+        table = "%pointers" if kind == "ptr" else "%sizes"
+        for i in range(count):
+            lines.append(f"  %{kind}.{i}.at = getelementptr inbounds {kind}, ptr {table}, i64 {i}")
+            lines.append(f"  %{kind}.{i} = load {kind}, ptr %{kind}.{i}.at")
+            arguments.append(f"{kind} %{kind}.{i}")
+    lines.append(f'  %status = call i32 @"{function}"({", ".join(arguments)}) noinline')
+    lines += ["  %raised = icmp ne i32 %status, 0", "  %returned = load i64, ptr %result"]
+    lines.append(f"  %code = select i1 %raised, i64 {RAISED}, i64 %returned")
+    lines += ["  ret i64 %code", "}", ""]
+    return "\n" + "\n".join(lines)

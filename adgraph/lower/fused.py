@@ -8,19 +8,20 @@ accumulators. `fused_nest` makes a kernel of its own, `fused_statements` a part 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from adgraph.analysis.space import Map, Place, Space
-from adgraph.ir.code import Expression, Fold
+from adgraph.ir.code import Expression, Fold, Pieces
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import Dtype
-from adgraph.lower.layout import c_strides
+from adgraph.lower.layout import box_offset, c_strides
 from adgraph.lower.nest import (
     AT_START,
+    LARGEST_ROW,
     Access,
     Axes,
     Let,
@@ -33,6 +34,7 @@ from adgraph.lower.nest import (
     Start,
     Statement,
     Store,
+    join_terms,
     merge_axes,
     most,
     stride_names,
@@ -86,14 +88,37 @@ def replay(body: Graph) -> Space:
     return space
 
 
-def fused_nest(body: Graph, operands: dict[Value, Operand], results: dict[Value, str]) -> Nest:
+def fused_nest(
+    body: Graph,
+    operands: dict[Value, Operand],
+    results: dict[Value, str],
+    rows: Sequence[str] = (),
+) -> Nest:
     """Write the kernel of a body.
 
     `operands` tells the pointer and strides of every input, `results` the pointer of every output;
-    an output that shares its buffer with an input has the input's pointer.
+    an output that shares its buffer with an input has the input's pointer. `rows` are pointers to
+    one row each, for `kept_rows`.
     """
     targets = {v: Target(pointer, c_strides(v.type.shape)) for v, pointer in results.items()}
-    return _Writer(body, operands, targets, Names()).nest()
+    space = replay(body)
+    for value, pointer in zip(kept_rows(space, results), rows, strict=True):
+        targets[value] = Target(pointer, _row_strides(space, value))
+    several = any(place.stage > 0 for place in space.places.values())
+    sizes = Sizes(unrolled=LARGEST_ROW) if several else Sizes()
+    return _Writer(body, operands, targets, Names(sizes)).nest()
+
+
+def kept_rows(space: Space, results: Container[Value]) -> tuple[Value, ...]:
+    """Return the values that are kept only from one pass over a row to the next."""
+    return tuple(v for v in space.reread() if v not in results)
+
+
+def _row_strides(space: Space, value: Value) -> tuple[int, ...]:
+    """Return strides that lead to the same row from everywhere."""
+    row = space.row_type(value).shape
+    inner = (*(0,) * (space.depth or 0), *c_strides(row))
+    return tuple(0 if axis is None else inner[axis] for axis in space.places[value].map)
 
 
 def fused_statements(
@@ -126,8 +151,9 @@ class _Writer:
         self._strides = {v: self._named(s) for v, s in self._all_strides().items()}
         self._depth = self._axes.loops_before(space.depth) if space.depth else 0
         self._count = len(self._axes.extents)
-        self._viewed = {n.output: n.inputs[0] for n in body.nodes if n.op.kind is Kind.VIEW}
-        self._reread = {self._behind_views(v) for v in space.reread()}
+        self._reread = set(space.reread())
+        last = max((p.stage for p in space.places.values()), default=0)
+        self._again = {stage: space.again(stage) for stage in range(last + 1)}
 
     # --- the loops and the addresses in them -----------------------------------------------------
 
@@ -199,6 +225,20 @@ class _Writer:
         operands = tuple(self._name(self._behind_views(v)) for v in node.inputs)
         return Let(self._name(node.output), node.output.type.dtype, node.op.code.text, operands)
 
+    def _assemble(self, node: Node) -> list[Statement]:
+        """Write scalars side by side into a result."""
+        assert isinstance(node.op.code, Pieces)
+        target = self._results[node.output]
+        statements: list[Statement] = []
+        for piece in node.op.code.boxes(node.types, dict(node.attrs)):
+            assert piece.operand is not None
+            behind = box_offset(target.strides, piece.index)
+            parts = [target.offset.text] * bool(target.offset.text) + [str(behind)] * bool(behind)
+            offset = Offset(join_terms(parts), target.offset.dim + behind)
+            value = self._name(self._behind_views(node.inputs[piece.operand]))
+            statements.append(Store(Access(target.pointer, (), offset), value, target.add))
+        return statements
+
     def _store(self, value: Value) -> list[Statement]:
         target = self._results.get(value)
         if target is None or target.variable:
@@ -246,6 +286,9 @@ class _Writer:
             place = self._place(node.output)
             if place.inner or place.stage != stage or node.op.kind is Kind.REDUCTION:
                 continue
+            if node.op.kind is Kind.MOVEMENT:
+                statements += self._assemble(node)
+                continue
             let = self._let(node)
             if let is not None:
                 statements += [let, *self._store(node.output)]
@@ -283,6 +326,7 @@ class _Writer:
             statements += self._loads(self._count, stage) if self._count else []
         for value in self._rereads(stage):
             statements.append(Load(self._fresh(value), self._access(value, self._results[value])))
+        statements += self._repeated(stage)
         for node in self._space.nodes:
             place = self._place(node.output)
             if place.stage != stage:
@@ -296,21 +340,29 @@ class _Writer:
                     stores += self._store(node.output)
         return [*statements, *stores]
 
+    def _repeated(self, stage: int) -> list[Statement]:
+        """The cheap statements of earlier passes that this pass needs again."""
+        statements: list[Statement] = []
+        for node in self._again[stage]:
+            operands = tuple(self._name(self._behind_views(v)) for v in node.inputs)
+            assert isinstance(node.op.code, Expression)
+            name = self._fresh(node.output)
+            statements.append(Let(name, node.output.type.dtype, node.op.code.text, operands))
+        return statements
+
     def _rereads(self, stage: int) -> list[Value]:
         """Inner values of earlier passes that this pass reads again."""
+        inner = [n for n in self._space.nodes if self._place(n.output).inner]
+        own = [n for n in inner if self._place(n.output).stage == stage]
         found: dict[Value, None] = {}
-        for node in self._space.nodes:
-            if not self._place(node.output).inner or self._place(node.output).stage != stage:
-                continue
+        for node in (*self._again[stage], *own):
             for value in map(self._behind_views, node.inputs):
                 if value in self._reread and self._place(value).stage < stage:
                     found[value] = None
         return list(found)
 
     def _behind_views(self, value: Value) -> Value:
-        while value in self._viewed:
-            value = self._viewed[value]
-        return value
+        return self._space.behind_views(value)
 
     def _fresh(self, value: Value) -> str:
         self._names[value] = self._new_name()
@@ -342,6 +394,8 @@ class _Writer:
         return self._fresh(value)
 
     def _read_in(self, value: Value, stage: int) -> bool:
+        if any(value in node.inputs for node in self._again[stage]):
+            return True
         return any(
             value in node.inputs and self._place(node.output).stage == stage
             for node in self._space.nodes

@@ -17,16 +17,13 @@ place that decides it; `adgraph.lower.region` writes the code. Begin with `plan_
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 
 from adgraph.analysis.space import Map, Space
-from adgraph.ir.code import Control, Loops, Piece, Pieces
+from adgraph.ir.code import Loops, Piece, Pieces
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
@@ -35,183 +32,25 @@ from adgraph.ir.types import ArrayType, Constant, Index, Slice
 from adgraph.lower.boxes import Box, ahead, box_of, disjoint
 from adgraph.lower.fused import replay
 from adgraph.lower.layout import Layout, box_layout, root_layout, view_layout
+from adgraph.lower.sequence import Order
+from adgraph.lower.units import (
+    Action,
+    Buffer,
+    Copy,
+    Into,
+    Locate,
+    ProgramPlan,
+    Ties,
+    Unit,
+    align_axes,
+    is_nest,
+    point_index,
+    starts_with_literal,
+    tied_operand,
+    written_pieces,
+)
 from adgraph.ops.constant import constant
 from adgraph.ops.shape import add_at, getitem, update
-
-Ties = Mapping[int, int]  # output to the input whose buffer it takes over
-
-
-# --- what a plan consists of ----------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Buffer:
-    """Memory for the versions of one array.
-
-    It is that of an input of the program, that of an output, or scratch.
-    """
-
-    type: ArrayType
-    input: int | None = None
-    output: int | None = None
-    writable: bool = True
-    versions: list[Value] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class Copy:
-    """Copy an array, or a literal, into a buffer of its own.
-
-    What is in the box `but` need not be copied: it is written over next.
-    """
-
-    source: Value
-    result: Value
-    but: Index | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Locate:
-    """Check an index that is known at run time, and make it a symbol."""
-
-    index: Value
-    symbol: Symbol
-    extent: Dim
-
-
-Action = Node | Copy | Locate
-
-
-@dataclass(frozen=True)
-class Into:
-    """A box of another array, in which a nest puts what it computes."""
-
-    result: Value
-    index: Index | None
-    add: bool
-
-
-@dataclass(eq=False)
-class Unit:
-    """One step of a program: a node, a copy, a check of an index.
-
-    `into` tells which results of a nest go straight into a box of an array, `renamed` which
-    operands are read in a copy. An array is `filled` if its literal was put there by a copy before.
-    """
-
-    action: Action
-    key: float
-    into: dict[Value, Into] = field(default_factory=dict)
-    renamed: dict[Value, Value] = field(default_factory=dict)
-    filled: bool = False
-    dropped: bool = False
-
-    @property
-    def inputs(self) -> tuple[Value, ...]:
-        """The operands as they stand in the program."""
-        match self.action:
-            case Node(inputs=inputs):
-                return inputs
-            case Copy(source=source):
-                return (source,)
-            case Locate(index=index):
-                return (index,)
-
-    @property
-    def outputs(self) -> tuple[Value, ...]:
-        """What the unit computes."""
-        match self.action:
-            case Node(outputs=outputs):
-                return outputs
-            case Copy(result=result):
-                return (result,)
-            case Locate():
-                return ()
-
-
-@dataclass(frozen=True, eq=False)
-class ProgramPlan:
-    """The units of a program in the order of execution, and where its arrays are."""
-
-    graph: Graph
-    ties: Ties
-    units: tuple[Unit, ...]
-    views: Mapping[Value, Node]
-    buffers: Mapping[Value, Buffer]
-    boxes: Mapping[Value, Into]  # values that are read where an update has put them
-    outputs: tuple[Value, ...]
-
-
-# --- what ties a result to an operand -------------------------------------------------------------
-
-
-def tied_operand(node: Node, output: int) -> int | None:
-    """Return the operand that a result of a node is a changed version of, if there is one."""
-    match node.op.code:
-        case Pieces(boxes=boxes):
-            first = boxes(node.types, dict(node.attrs))[0]
-            return first.operand if first.index is None else None
-        case Loops(point="write" | "add"):
-            return 0
-        case Control(form="branch"):
-            return branch_ties(node).get(output)
-        case Control(form=form):
-            constants: int = node.attrs["constants"]
-            return constants + output + (form == "counted")
-        case _:
-            return None
-
-
-def branch_ties(node: Node) -> Ties:
-    """Return for the results of a branch the operands that both or one of its programs changes."""
-    found: dict[int, int] = {}
-    for output, value in enumerate(node.outputs):
-        origins = [origin(g, g.outputs[output]) for g in (node.attrs["then"], node.attrs["orelse"])]
-        for at in origins:
-            if at is None or not value.type.shape or at + 1 in found.values():
-                continue
-            if node.inputs[at + 1].type == value.type:
-                found[output] = at + 1
-                break
-    return found
-
-
-def origin(graph: Graph, value: Value) -> int | None:
-    """Return the input that a value is a changed version of, if there is one."""
-    producers = graph.producers()
-    while value in producers:
-        node = exposed_update(producers[value])
-        at = tied_operand(node, node.outputs.index(value))
-        if at is None:
-            return None
-        value = node.inputs[at]
-    return graph.inputs.index(value)
-
-
-def program_ties(graph: Graph) -> Ties:
-    """Return for the outputs of a closed program the inputs they are changed versions of."""
-    found: dict[int, int] = {}
-    for output, value in enumerate(graph.outputs):
-        at = origin(graph, value) if value.type.shape else None
-        if at is not None and at not in found.values() and graph.inputs[at].type == value.type:
-            found[output] = at
-    return found
-
-
-def exposed_update(node: Node) -> Node:
-    """Return a write at one run-time position as the update of a box with an unknown place."""
-    code = node.op.code
-    if not isinstance(code, Loops) or code.point in (None, "read") or node.inputs[-1].type.shape:
-        return node
-    x, v, _ = node.inputs
-    index = _point(x.type, node.attrs["axis"], symbol_dim(Symbol("k")))
-    op = update if code.point == "write" else add_at
-    return Node(op, (x, v), node.outputs, {"index": index}, node.origin)
-
-
-def _point(type: ArrayType, axis: int, at: Dim) -> Index:
-    return tuple(at if a == axis else Slice(0, n, 1) for a, n in enumerate(type.shape))
-
 
 # --- the planner ----------------------------------------------------------------------------------
 
@@ -231,7 +70,7 @@ class _Planner:
     def __init__(self, graph: Graph, ties: Ties) -> None:
         self.graph = graph
         self.ties = ties
-        self.units: list[Unit] = []
+        self.order = Order()
         self.views: dict[Value, Node] = {}
         self.literal: set[Value] = set()
         self.layouts: dict[Value, Layout] = {}
@@ -239,8 +78,7 @@ class _Planner:
         self.readers: dict[Value, list[tuple[Unit, Value]]] = {}
         self.buffers: dict[Value, Buffer] = {}
         self.locates: dict[Symbol, Unit] = {}
-        self.number: dict[Unit, int] = {}
-        self.reach: list[int] = []  # bit j of reach[i]: unit j runs after unit i
+        self.located: dict[tuple[Value, Dim], Symbol] = {}
         self.copies: dict[Value, Value] = {}
         self.results = dict(enumerate(graph.outputs))
         self.boxes: dict[Value, Into] = {}
@@ -257,12 +95,12 @@ class _Planner:
             self._expose(node)
         self._order_by_data()
         self._claim_outputs()
-        for unit in list(self.units):
+        for unit in list(self.order.units):
             if not unit.dropped:
                 self._place(unit)
         for output in self.results:
             self._finish(output)
-        units = tuple(self._sorted())
+        units = tuple(self.order.sequence())
         outputs = tuple(self.results[k] for k in range(len(self.graph.outputs)))
         return ProgramPlan(
             self.graph, self.ties, units, self.views, self.buffers, self.boxes, outputs
@@ -277,9 +115,8 @@ class _Planner:
             *operands, k = node.inputs
             axis = node.attrs["axis"]
             extent = operands[0].type.shape[axis]
-            symbol = Symbol("k", 0, extent - 1)
-            self.locates[symbol] = self._unit(Locate(k, symbol, extent))
-            attrs = {"index": _point(operands[0].type, axis, symbol_dim(symbol))}
+            symbol = self._located(k, extent)
+            attrs = {"index": point_index(operands[0].type, axis, symbol_dim(symbol))}
             op = {"read": getitem, "write": update, "add": add_at}[code.point]
             node = Node(op, tuple(operands), node.outputs, attrs, node.origin)
         if node.op.kind is Kind.VIEW:
@@ -290,6 +127,13 @@ class _Planner:
             self.literal.add(node.output)
         else:
             self._unit(node)
+
+    def _located(self, at: Value, extent: Dim) -> Symbol:
+        """The symbol of a run-time position on an axis, which is checked once."""
+        if (at, extent) not in self.located:
+            self.located[at, extent] = symbol = Symbol("k", 0, extent - 1)
+            self.locates[symbol] = self._unit(Locate(at, symbol, extent))
+        return self.located[at, extent]
 
     def _view(self, node: Node) -> None:
         (operand,) = node.inputs
@@ -306,10 +150,8 @@ class _Planner:
             self._unit(node)  # an element is read where the program says so
 
     def _unit(self, action: Action, key: float | None = None) -> Unit:
-        unit = Unit(action, len(self.units) if key is None else key)
-        self.number[unit] = len(self.units)
-        self.units.append(unit)
-        self.reach.append(0)
+        unit = Unit(action, len(self.order.units) if key is None else key)
+        self.order.add(unit)
         for value in unit.outputs:
             self.layouts[value] = root_layout(value)
             self.writer[value] = unit
@@ -327,9 +169,9 @@ class _Planner:
     # --- the order --------------------------------------------------------------------------------
 
     def _order_by_data(self) -> None:
-        for unit in self.units:
+        for unit in self.order.units:
             for before in self._needs(unit):
-                self._edge(before, unit)
+                self.order.edge(before, unit)
 
     def _needs(self, unit: Unit) -> Iterator[Unit]:
         """The units that compute what a unit reads."""
@@ -347,37 +189,6 @@ class _Planner:
         for symbol in symbols:
             if symbol in self.locates and self.locates[symbol] is not unit:
                 yield self.locates[symbol]
-
-    def _runs_before(self, a: Unit, b: Unit) -> bool:
-        return bool(self.reach[self.number[a]] >> self.number[b] & 1)
-
-    def _edge(self, before: Unit, after: Unit) -> None:
-        if before is after or self._runs_before(before, after):
-            return
-        assert not self._runs_before(after, before), "an order that nothing can keep"
-        first, last = self.number[before], self.number[after]
-        gained = self.reach[last] | 1 << last
-        self.reach[first] |= gained
-        for i, reached in enumerate(self.reach):
-            if reached >> first & 1:
-                self.reach[i] |= gained
-
-    def _sorted(self) -> Iterator[Unit]:
-        """The units in an order that keeps what must be kept, else that of the program."""
-        live = [unit for unit in self.units if not unit.dropped]
-        waits = dict.fromkeys(live, 0)
-        for a, b in itertools.permutations(live, 2):
-            waits[b] += self._runs_before(a, b)
-        ready = [(unit.key, self.number[unit]) for unit in live if not waits[unit]]
-        heapq.heapify(ready)
-        while ready:
-            unit = self.units[heapq.heappop(ready)[1]]
-            yield unit
-            for other in live:
-                if self._runs_before(unit, other):
-                    waits[other] -= 1
-                    if not waits[other]:
-                        heapq.heappush(ready, (other.key, self.number[other]))
 
     # --- buffers ----------------------------------------------------------------------------------
 
@@ -430,7 +241,7 @@ class _Planner:
     def _take_over(self, buffer: Buffer, value: Value, unit: Unit) -> bool:
         """Let a unit write all of a carried array anew, if nothing of it is needed any more."""
         written = [self.writer[v] for v in buffer.versions if v in self.writer]
-        if any(self._runs_before(unit, w) for w in written) or self._conflicts(buffer, unit, None):
+        if any(self.order.before(unit, w) for w in written) or self._conflicts(buffer, unit, None):
             return False
         target = root_layout(value)
         box = self._box(value.type, None)
@@ -463,7 +274,7 @@ class _Planner:
         box = self._box(result.type, pieces[0].index) if len(pieces) == 1 else None
         start = Value(result.type, result.name)
         copy = self._late(Copy(x, start, _overwritten(result.type, pieces)), unit.key - 0.5)
-        self._edge(copy, unit)
+        self.order.edge(copy, unit)
         self._fresh(start, copy, result)
         unit.renamed[x] = start
         written = self._write_here(unit, self.buffers[start], result, x, box, pieces)
@@ -549,7 +360,7 @@ class _Planner:
                 return
         start = Value(result.type, result.name)
         copy = self._late(Copy(x, start), unit.key - 0.5)
-        self._edge(copy, unit)
+        self.order.edge(copy, unit)
         self._fresh(start, copy, result)
         self._append(self.buffers[start], result, unit, None)
 
@@ -558,25 +369,25 @@ class _Planner:
         copy = self._unit(action, key)
         root = self.layouts[action.source].root
         if root in self.writer:
-            self._edge(self.writer[root], copy)
+            self.order.edge(self.writer[root], copy)
         for need in self._needs(copy):
-            self._edge(need, copy)
+            self.order.edge(need, copy)
         buffer = self.buffers.get(root)
         if buffer is not None:
             for later in buffer.versions[buffer.versions.index(root) + 1 :]:
-                self._edge(copy, self.writer[later])
+                self.order.edge(copy, self.writer[later])
         return copy
 
     def _append(self, buffer: Buffer, value: Value, unit: Unit, box: Box | None) -> None:
         """Make a value the next version of a buffer: earlier ones are read and written before."""
         for version in buffer.versions:
             if version in self.writer:
-                self._edge(self.writer[version], unit)
+                self.order.edge(self.writer[version], unit)
             for reader, seen in self.readers.get(version, ()):
                 if reader.dropped or reader is unit or seen in reader.renamed:
                     continue
                 if not disjoint(self._view_box(seen), box):
-                    self._edge(reader, unit)
+                    self.order.edge(reader, unit)
         buffer.versions.append(value)
         self.buffers[value] = buffer
         self.layouts[value] = root_layout(value)
@@ -588,7 +399,7 @@ class _Planner:
             for reader, value in self.readers.get(version, ()):
                 if reader is unit or reader.dropped or value in reader.renamed:
                     continue
-                if self._runs_before(unit, reader) and not disjoint(self._view_box(value), box):
+                if self.order.before(unit, reader) and not disjoint(self._view_box(value), box):
                     found.append((reader, value))
         return found
 
@@ -612,11 +423,11 @@ class _Planner:
             if value not in copies:
                 copies[value] = Value(value.type, value.name)
                 copy = self._late(Copy(value, copies[value]), unit.key - 0.5)
-                self._edge(copy, unit)
+                self.order.edge(copy, unit)
                 self._fresh(copies[value], copy)
             reader.renamed[value] = copies[value]
             self.readers.setdefault(copies[value], []).append((reader, value))
-            self._edge(self.writer[copies[value]], reader)
+            self.order.edge(self.writer[copies[value]], reader)
 
     # --- nests that store straight into a box -----------------------------------------------------
 
@@ -629,7 +440,7 @@ class _Planner:
         if group is None or value is None:
             return False
         before = [u for u in self._needs(unit) if u is not group]
-        if any(self._runs_before(group, u) for u in before):
+        if any(self.order.before(group, u) for u in before):
             return False
         if any(reader is not unit for reader, _ in self._conflicts(buffer, group, box)):
             return False
@@ -642,7 +453,7 @@ class _Planner:
         unit.dropped = True
         del self.buffers[made]
         for other in before:
-            self._edge(other, group)
+            self.order.edge(other, group)
         group.into[made] = Into(result, piece.index, piece.add)
         self.writer[result] = group
         self._append(buffer, result, group, box)
@@ -704,8 +515,7 @@ class _Planner:
             operand = _body(group).inputs[group.inputs.index(value)]
             layout = self.layouts[group.renamed.get(value, value)]
             read = _spread(layout, space.operands[operand], space, buffer)
-            stages = [space.places[n.output].stage for n in space.nodes if operand in n.inputs]
-            in_time = not place.scattered and max(stages, default=0) <= place.stage
+            in_time = not place.scattered and space.last_pass(operand) <= place.stage
             in_line = place.inner and not space.depth and place.stage == 0
             if not (in_time and (read == write or (in_line and ahead(read[2], write[2])))):
                 return False
@@ -730,7 +540,7 @@ class _Planner:
         if carried is not None and (stale or (buffer is carried and not self._stays(value))):
             value = self._saved(value)
         result = Value(value.type, value.name)
-        copy = self._late(Copy(value, result), len(self.units))
+        copy = self._late(Copy(value, result), len(self.order.units))
         if carried is None:
             for other in self.buffers.values():
                 if other.output == output:
@@ -748,30 +558,11 @@ class _Planner:
     def _saved(self, value: Value) -> Value:
         """Copy a value to scratch before what overwrites it."""
         copy = Value(value.type, value.name)
-        self._fresh(copy, self._late(Copy(value, copy), len(self.units)))
+        self._fresh(copy, self._late(Copy(value, copy), len(self.order.units)))
         return copy
 
 
 # --- what the planner reads of nodes --------------------------------------------------------------
-
-
-def is_nest(node: Node) -> bool:
-    """Tell whether a node is a group of elementwise ops and reductions."""
-    return node.op.kind is Kind.REGION and node.op.code is None
-
-
-def written_pieces(node: Node) -> tuple[Piece, ...]:
-    """Return the boxes that an update writes into its first operand."""
-    assert isinstance(node.op.code, Pieces)
-    return node.op.code.boxes(node.types, dict(node.attrs))[1:]
-
-
-def starts_with_literal(node: Node) -> bool:
-    """Tell whether an op fills its result and then writes boxes from operands."""
-    if not isinstance(node.op.code, Pieces):
-        return False
-    first, *rest = node.op.code.boxes(node.types, dict(node.attrs))
-    return first.index is None and first.operand is None and bool(rest)
 
 
 def _overwritten(type: ArrayType, pieces: tuple[Piece, ...]) -> Index | None:
@@ -783,17 +574,6 @@ def _overwritten(type: ArrayType, pieces: tuple[Piece, ...]) -> Index | None:
     if not all(isinstance(n, int) for n in sizes):
         return None
     return piece.index if 2 * math.prod(sizes) > type.size else None
-
-
-def align_axes(
-    shape: tuple[Dim, ...], strides: tuple[int, ...], other: tuple[Dim, ...]
-) -> tuple[int, ...] | None:
-    """Return the strides in the axes of a shape that differs by axes of extent one only."""
-    long = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
-    if [n for n, _ in long] != [n for n in other if n != 1]:
-        return None
-    walked = iter(long)
-    return tuple(0 if n == 1 else next(walked)[1] for n in other)
 
 
 def _body(group: Unit) -> Graph:

@@ -1,33 +1,44 @@
 """Kernels: sources in a small Python subset, compiled once and loaded as plain function addresses.
 
 `compile_kernels` takes `KernelSource`s and returns addresses of `int64 kernel(void**, int64*)`,
-found in this process, or on disk, or compiled. `frontend` (Numba) gives IR text, `vmath` adds its
-functions, `native` gives object code. `compile_modules` does the same for ready-made IR text.
+found in this process, or on disk, or compiled. `llvm_source`, or `frontend` by way of Numba, gives
+IR text, `native` gives object code. `compile_modules` does the same for ready-made IR text.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
+import importlib
 import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from adgraph.lower import cache, native, vmath
-from adgraph.lower.native import ObjectCode
+from adgraph.lower import cache, native
+from adgraph.lower.backend import Backend, Compiler, choose
+from adgraph.lower.llvm_source import kernel_ir
+from adgraph.lower.native import IRText, ObjectCode
 from adgraph.version import __version__
 
-RAISED = 255  # the status of a kernel in which Numba's own code raised
-KERNEL_PARAMETERS = "ptr noalias readonly %pointers, ptr noalias readonly %sizes"
-Backend = Literal["auto", "llvm", "numba"]
 _DEFINITION = re.compile(r"\bdef\s+(\w+)\s*\(")
-_GENERATORS = ("kernel", "frontend", "vmath", "approximations", "emitter", "native")
+_SHARED = ("kernel", "vmath", "approximations", "emitter", "native")
+GENERATORS: dict[Compiler, tuple[str, ...]] = {
+    "llvm": (
+        *_SHARED,
+        "expressions",
+        "instructions",
+        "kernel_types",
+        "llvm_source",
+        "vector_loops",
+        "vector_source",
+        "widen",
+    ),
+    "numba": (*_SHARED, "frontend"),
+}
 _addresses: dict[str, int] = {}
 _lock = threading.RLock()
 
@@ -73,13 +84,12 @@ class ModuleSource:
     text: str
 
 
-def compile_kernels(
-    sources: Sequence[KernelSource], backend: Backend = "auto"
-) -> tuple[int, ...]:
+def compile_kernels(sources: Sequence[KernelSource], backend: Backend = "auto") -> tuple[int, ...]:
     """Return the address of each kernel; equal structures share one."""
-    keys = [cache.key("kernel", source.structure, _toolchain()) for source in sources]
+    toolchain = _toolchain(choose(backend).name)
+    keys = [cache.key("kernel", source.structure, toolchain) for source in sources]
     makers = {
-        key: _numba_maker(source, "kernel_" + key)
+        key: _kernel_maker(source, "kernel_" + key, backend)
         for key, source in zip(keys, sources, strict=True)
     }
     return _addresses_of(keys, makers)
@@ -87,30 +97,29 @@ def compile_kernels(
 
 def compile_modules(sources: Sequence[ModuleSource]) -> tuple[int, ...]:
     """Return the address of the function that each IR text defines."""
-    keys = [cache.key("module", source.text, _toolchain()) for source in sources]
+    keys = [cache.key("module", source.text, native.fingerprint()) for source in sources]
     makers = {key: _module_maker(source) for key, source in zip(keys, sources, strict=True)}
     return _addresses_of(keys, makers)
 
 
-def kernel_modules(source: KernelSource, symbol: str) -> tuple[str, ...]:
-    """Return the unoptimized IR text of a kernel in the uniform ABI, then of modules it needs."""
-    frontend = importlib.import_module("adgraph.lower.frontend")
-    match = _DEFINITION.search(source.text)
-    if match is None:
+def kernel_text(source: KernelSource, symbol: str, backend: Backend = "auto") -> IRText:
+    """Return the unoptimized IR text of a kernel in the uniform ABI."""
+    if _DEFINITION.search(source.text) is None:
         raise ValueError(f"the text of kernel {source.name!r} defines no function")
     try:
-        lowered = frontend.kernel_ir(source.text, match[1], source.dtypes, source.sizes)
+        if choose(backend).name == "llvm":
+            return kernel_ir(source.text, source.dtypes, source.sizes, symbol)
+        frontend = importlib.import_module("adgraph.lower.frontend")
+        text: IRText = frontend.kernel_ir(source.text, source.dtypes, source.sizes, symbol)
     except Exception as error:
         error.add_note(f"in kernel {source.name}({', '.join(source.dtypes)}):\n{source.text}")
         raise
-    text = vmath.link(lowered.text) + _entry(symbol, lowered.function, source)
-    return (text, *lowered.linked)
+    return text
 
 
-def kernel_assembly(source: KernelSource) -> str:
+def kernel_assembly(source: KernelSource, backend: Backend = "auto") -> str:
     """Return the assembly of a kernel, for reading."""
-    text, *linked = kernel_modules(source, "kernel")
-    return native.emit_assembly("kernel", text, linked)
+    return native.emit_assembly(kernel_text(source, "kernel", backend))
 
 
 def _addresses_of(
@@ -142,45 +151,28 @@ def _unpack(data: bytes) -> ObjectCode:
     return ObjectCode(symbol, tuple(imports), image)
 
 
-def _numba_maker(source: KernelSource, symbol: str) -> Callable[[], ObjectCode]:
-    def make() -> ObjectCode:
-        text, *linked = kernel_modules(source, symbol)
-        return native.emit_object(symbol, text, linked)
-
-    return make
+def _kernel_maker(source: KernelSource, symbol: str, backend: Backend) -> Callable[[], ObjectCode]:
+    return lambda: native.emit_object(kernel_text(source, symbol, backend))
 
 
 def _module_maker(source: ModuleSource) -> Callable[[], ObjectCode]:
-    return lambda: native.emit_object(source.symbol, source.text)
+    return lambda: native.emit_object(IRText(source.symbol, source.text))
 
 
 @functools.cache
-def _toolchain() -> str:
+def _toolchain(compiler: Compiler) -> str:
     """Name everything outside a kernel's text that decides its machine code."""
-    numba_version = importlib.metadata.version("numba")
-    sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in _GENERATORS)
+    generators = GENERATORS[compiler]
+    sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in generators)
     digest = hashlib.sha256(sources).hexdigest()
-    return "\0".join((native.fingerprint(), numba_version, __version__, digest))
+    own: tuple[str, ...] = (compiler, native.fingerprint(), __version__, digest)
+    if compiler == "numba":
+        from importlib import metadata  # late: it is slow
+
+        own = (*own, metadata.version("numba"))
+    return "\0".join(own)
 
 
 def _dtype_code(code: str) -> str:
     dtype = np.dtype(code)
     return f"{dtype.kind}{dtype.itemsize}"
-
-
-def _entry(symbol: str, function: str, source: KernelSource) -> str:
-    """Write the function in the uniform ABI which calls one in Numba's."""
-    lines = [f"define i64 @{symbol}({KERNEL_PARAMETERS}) nounwind {{", "  %result = alloca i64"]
-    lines.append("  %exception = alloca ptr")
-    arguments = ["ptr %result", "ptr %exception"]
-    for kind, count in (("ptr", len(source.pointers)), ("i64", source.sizes)):
-        table = "%pointers" if kind == "ptr" else "%sizes"
-        for i in range(count):
-            lines.append(f"  %{kind}.{i}.at = getelementptr inbounds {kind}, ptr {table}, i64 {i}")
-            lines.append(f"  %{kind}.{i} = load {kind}, ptr %{kind}.{i}.at")
-            arguments.append(f"{kind} %{kind}.{i}")
-    lines.append(f'  %status = call i32 @"{function}"({", ".join(arguments)}) noinline')
-    lines += ["  %raised = icmp ne i32 %status, 0", "  %returned = load i64, ptr %result"]
-    lines.append(f"  %code = select i1 %raised, i64 {RAISED}, i64 %returned")
-    lines += ["  ret i64 %code", "}", ""]
-    return "\n" + "\n".join(lines)

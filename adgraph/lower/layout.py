@@ -92,3 +92,11 @@ def box_layout(shape: Shape, index: Index | None) -> tuple[Dim, tuple[int, ...],
             steps.append(stride * at.step)
             sizes.append(at.size)
     return offset, tuple(steps), tuple(sizes)
+
+
+def box_offset(strides: tuple[int, ...], index: Index | None) -> Dim:
+    """Return where a box (None: all) begins in an array with these strides."""
+    offset: Dim = 0
+    for at, stride in zip(index or (), strides, strict=index is not None):
+        offset = offset + stride * (at.start if isinstance(at, Slice) else at)
+    return offset

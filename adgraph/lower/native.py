@@ -10,11 +10,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import importlib
 import itertools
 import os
 import platform
-import re
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -24,10 +22,25 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
+from adgraph.lower.capsule import exported_address
+
 SCIPY_PREFIX = "adgraph.scipy."
 _loaded: list[Any] = []
 _library_numbers = itertools.count()
 _lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class IRText:
+    """IR text that defines a symbol, modules to be linked with it, and how far it is written.
+
+    Where the loops are `vectorized` already, or there are none, few passes suffice.
+    """
+
+    symbol: str
+    text: str
+    linked: tuple[str, ...] = ()
+    vectorized: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,15 @@ def _target() -> Any:
     return llvm.Target.from_triple(llvm.get_process_triple())
 
 
+def has_target() -> bool:
+    """Tell whether LLVM can generate code for this machine."""
+    try:
+        _target()
+    except RuntimeError:
+        return False
+    return True
+
+
 @functools.cache
 def cpu_name() -> str:
     """Return LLVM's name for this CPU."""
@@ -57,6 +79,14 @@ def cpu_features() -> str:
     """Return this CPU's features as LLVM writes them, with 512-bit vectors not discouraged."""
     features = str(llvm.get_host_cpu_features().flatten())
     return features + ",-prefer-256-bit" if "+avx512f" in features else features
+
+
+def vector_bits() -> int:
+    """Return the width of this CPU's vector registers."""
+    features = cpu_features().split(",")
+    if "+avx512f" in features and "+avx512dq" in features:
+        return 512
+    return 256 if "+avx2" in features else 128
 
 
 def has_fma() -> bool:
@@ -120,14 +150,14 @@ def _linker() -> Any:
     return llvm.create_lljit_compiler(_target_machine(), use_jit_link=False)
 
 
-def optimized_module(symbol: str, text: str, linked: Sequence[str] = ()) -> Any:
-    """Parse, link, verify and optimize IR text for this CPU; only `symbol` stays visible."""
+def optimized_module(code: IRText) -> Any:
+    """Parse, link, verify and optimize IR text for this CPU; only its symbol stays visible."""
     _target()
-    module = llvm.parse_assembly(text)
-    for other in linked:
+    module = llvm.parse_assembly(code.text)
+    for other in code.linked:
         module.link_in(llvm.parse_assembly(other))
     module.verify()
-    _hide_all_but(symbol, module)
+    _hide_all_but(code.symbol, module)
     machine = _emitter()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
@@ -136,8 +166,20 @@ def optimized_module(symbol: str, text: str, linked: Sequence[str] = ()) -> Any:
     tuning.loop_interleaving = True
     tuning.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, tuning)
-    builder.getModulePassManager().run(module, builder)
+    passes = _few_passes() if code.vectorized else builder.getModulePassManager()
+    passes.run(module, builder)
     return module
+
+
+def _few_passes() -> Any:
+    """Return the passes that code needs whose loops are vectors already."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_global_dead_code_eliminate_pass()
+    return passes
 
 
 def _hide_all_but(symbol: str, module: Any) -> None:
@@ -148,22 +190,22 @@ def _hide_all_but(symbol: str, module: Any) -> None:
             value.linkage = llvm.Linkage.internal
 
 
-def emit_object(symbol: str, text: str, linked: Sequence[str] = ()) -> ObjectCode:
-    """Compile IR text which defines `symbol`, linked with further modules, to object code."""
+def emit_object(code: IRText) -> ObjectCode:
+    """Compile IR text to object code."""
     with _lock:
-        module = optimized_module(symbol, text, linked)
+        module = optimized_module(code)
         imports = tuple(
             function.name
             for function in module.functions
             if function.is_declaration and not function.name.startswith("llvm.")
         )
-        return ObjectCode(symbol, imports, _emitter().emit_object(module))
+        return ObjectCode(code.symbol, imports, _emitter().emit_object(module))
 
 
-def emit_assembly(symbol: str, text: str, linked: Sequence[str] = ()) -> str:
+def emit_assembly(code: IRText) -> str:
     """Return the assembly which `emit_object` would encode, for reading and for tests."""
     with _lock:
-        return str(_emitter().emit_assembly(optimized_module(symbol, text, linked)))
+        return str(_emitter().emit_assembly(optimized_module(code)))
 
 
 def load_objects(objects: Sequence[ObjectCode]) -> tuple[int, ...]:
@@ -204,39 +246,9 @@ def resolve(name: str) -> int | None:
     """Return the address of an outside function, or None if only the linker can know it."""
     if name.startswith(SCIPY_PREFIX):
         module, _, function = name.removeprefix(SCIPY_PREFIX).rpartition(".")
-        return _capsule_address("scipy." + module, function)
-    for library_name in _library_names():
-        library = _shared_library(library_name)
+        return exported_address("scipy." + module, function)
+    for library in (*map(_shared_library, _library_names()), ctypes.pythonapi):
         function_pointer = getattr(library, name, None)
         if function_pointer is not None:
             return ctypes.cast(function_pointer, ctypes.c_void_p).value
     return None
-
-
-def _capsule_address(module: str, function: str) -> int:
-    """Return the pointer which a Cython module exports in its `__pyx_capi__`."""
-    capsules = importlib.import_module(module).__pyx_capi__
-    if function in capsules:
-        capsule = capsules[function]
-    else:
-        capsule = _double_variant(capsules, function)
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype = ctypes.c_void_p
-    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    return int(get_pointer(capsule, _capsule_name(capsule)))
-
-
-def _double_variant(capsules: dict[str, Any], function: str) -> Any:
-    """Choose the float64 variant of a function that Cython exports once per type."""
-    for name, capsule in capsules.items():
-        of_function = re.fullmatch(rf"__pyx_fuse_\d+{function}", name)
-        if of_function and _capsule_name(capsule).startswith(b"double (double"):
-            return capsule
-    raise LookupError(f"SciPy exports no float64 function {function!r}")
-
-
-def _capsule_name(capsule: Any) -> bytes:
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype = ctypes.c_char_p
-    get_name.argtypes = [ctypes.py_object]
-    return bytes(get_name(capsule))

@@ -16,8 +16,10 @@ from typing import Any
 from adgraph.ir.dims import Affine, Dim, Symbol, make, upper_bound
 from adgraph.ir.types import Dtype, Shape
 
-LARGEST_CONSTANT = 16  # extents up to this are constants of the kernel, so that loops unroll
-LARGEST_UNROLLED = 4  # the same in a kernel of many nests: 8 unrolled points of a stencil cost 5x
+LARGEST_CONSTANT = 16  # integers up to this are constants of the kernel
+LARGEST_UNROLLED = 6  # the same of extents, so that loops unroll: 8 unrolled elements cost 3x
+LARGEST_ROW = 16  # the same where there are several passes over a row, which stays in registers
+LARGEST_SHARED = 4  # the same in a kernel of many nests: 8 unrolled points of a stencil cost 5x
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +182,19 @@ class Sizes:
     """The integer parameters of a kernel under construction.
 
     In a kernel of many nests (`shared`) equal numbers are one parameter, and `symbols` names the
-    indices of the user's loops.
+    indices of the user's loops. Extents up to `unrolled` are constants.
     """
 
     values: dict[str, int] = field(default_factory=dict)
     shared: bool = False
     symbols: Mapping[Symbol, str] = field(default_factory=dict)
+    unrolled: int = LARGEST_UNROLLED
 
     def extent(self, n: Dim) -> str:
         """Name an extent: a literal when it is small."""
         if isinstance(n, Affine):
             return self.dim(n)
-        if n <= (LARGEST_UNROLLED if self.shared else LARGEST_CONSTANT):
+        if n <= (LARGEST_SHARED if self.shared else self.unrolled):
             return str(n)
         return self._new("n", n)
 

@@ -17,6 +17,7 @@ from adgraph.ir.code import Control, Routine
 from adgraph.ir.dims import Affine, upper_bound
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
+from adgraph.ir.prune import own_operands
 from adgraph.ir.types import Constant
 from adgraph.lower.layout import Layout, root_layout, view_layout
 from adgraph.ops.constant import constant
@@ -57,7 +58,7 @@ def _prepared(node: Node) -> tuple[Node, ...]:
     emitted = tuple(
         Node(constant, (), (value,), {"value": c}, node.origin) for c, value in found.items()
     )
-    first = 1 if node.op.code in (Control("branch"), Control("counted")) else 0
+    first = own_operands(node)
     inputs = (*node.inputs[:first], *found.values(), *node.inputs[first:])
     attrs: dict[str, Any] = {
         **node.attrs,

@@ -12,30 +12,38 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.analysis.cost import node_cost
+from adgraph.analysis.liveness import scratch_types
+from adgraph.analysis.space import Space
 from adgraph.errors import DtypeError, Location, message
 from adgraph.ir.code import Loops, Pieces, Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType
 from adgraph.lower import blas
-from adgraph.lower.callee import Callee, callee_of, matrix_sizes
+from adgraph.lower.backend import Backend
+from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
 from adgraph.lower.fused import Operand, fused_nest, replay
-from adgraph.lower.kernel import Backend, KernelSource, compile_kernels
+from adgraph.lower.kernel import KernelSource, compile_kernels
 from adgraph.lower.layout import Layout, box_layout, layouts
 from adgraph.lower.materialize import materialize
 from adgraph.lower.movement import RESULT, SOURCE, box_nest
 from adgraph.lower.nest import Nest
 from adgraph.lower.numba_source import literal, numba_source
+from adgraph.lower.pool import SplitCall, pool, split_address
 from adgraph.lower.products import prepare_bodies
 from adgraph.lower.region import write_kernel
+from adgraph.lower.split import ROOM, Split, pointer_of, split_integers, split_nest
+from adgraph.lower.tiles import Tile, product
 from adgraph.passes.fuse import fuse
 from adgraph.schedule.budget import schedule_and_plan
 from adgraph.schedule.buffers import Plan
 from adgraph.schedule.schedule import Compute, Free, Schedule
 
 ARENA = 0
+SPLIT_SECONDS = 50e-6  # from here on a kernel gains from several threads
 Address = tuple[int, int]  # source, byte offset
 
 
@@ -80,12 +88,19 @@ class Program:
         return "\n\n".join(_source_texts(self.calls))
 
 
-def lower(graph: Graph, budget: int | None = None, backend: Backend = "auto") -> Program:
-    """Lower a program; `budget` bounds its peak bytes, `backend` compiles its kernels."""
+def lower(
+    graph: Graph, budget: int | None = None, backend: Backend = "auto", threads: int = 1
+) -> Program:
+    """Lower a program; `budget` bounds its peak bytes, `backend` compiles its kernels.
+
+    Kernels with much work run on up to `threads` threads.
+    """
     _refuse_unsupported(graph)
     settled = enclose(materialize(fuse(prepare_bodies(graph))))
+    if threads > 1:
+        settled = with_room(settled)
     schedule, plan = schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
-    writer = _Writer(settled, schedule, plan)
+    writer = _Writer(settled, schedule, plan, threads)
     calls = tuple(writer.calls())
     steps = _link(calls, backend)
     words = build_program(steps)
@@ -99,6 +114,27 @@ def lower(graph: Graph, budget: int | None = None, backend: Backend = "auto") ->
         words,
         scratch_words(steps),
     )
+
+
+def with_room(graph: Graph) -> Graph:
+    """Give nodes that may be split a place for the scalars that one phase leaves for another."""
+    room = ArrayType(np.dtype(np.float64), (ROOM,))
+    nodes = []
+    for node in graph.nodes:
+        if _is_fused(node) and _is_large(node):
+            attrs = {**node.attrs, "scratch": (*scratch_types(node), room)}
+            node = Node(node.op, node.inputs, node.outputs, attrs, node.origin)
+        nodes.append(node)
+    return Graph(graph.inputs, tuple(nodes), graph.outputs, graph.name)
+
+
+def _is_fused(node: Node) -> bool:
+    return node.op.kind is Kind.REGION and node.op.code is None and "in_place" not in node.attrs
+
+
+def _is_large(node: Node) -> bool:
+    """Whether several threads make up for the time it takes to wake them."""
+    return node_cost(node).seconds > SPLIT_SECONDS
 
 
 def _refuse_unsupported(graph: Graph) -> None:
@@ -144,6 +180,10 @@ def _link(calls: tuple[Call, ...], backend: Backend) -> list[Step]:
 def _address(kernel: Callee, compiled: Iterator[int]) -> int:
     if isinstance(kernel, KernelSource):
         return next(compiled)
+    if isinstance(kernel, Tile):
+        return product(kernel)
+    if isinstance(kernel, SplitCall):
+        return split_address()
     routine, dtype = kernel
     address: int = getattr(blas, routine)(dtype)
     return address
@@ -154,6 +194,7 @@ class _Sharing:
 
     def __init__(self, graph: Graph) -> None:
         self._layouts = layouts(graph)
+        self._spaces: dict[Node, Space] = {}
 
     def allows(self, node: Node, operand: Value, output: Value) -> bool:
         layout = self._layouts[operand]
@@ -164,12 +205,17 @@ class _Sharing:
             return False
         if isinstance(node.op.code, Pieces):
             return _first_piece_is(node, operand)
+        if isinstance(node.op.code, Routine):
+            adds = node.op.code.adds and operand is node.inputs[0]
+            return adds and operand.type == output.type
         if node.op.kind is not Kind.REGION or operand.type != output.type:
             return False
         if "in_place" in node.attrs:
             pair = node.inputs.index(operand), node.outputs.index(output)
             return pair in node.attrs["in_place"]
-        return _elementwise_in_place(node, operand, output)
+        if node not in self._spaces:
+            self._spaces[node] = replay(node.attrs["body"])
+        return _elementwise_in_place(node, operand, output, self._spaces[node])
 
 
 def _first_piece_is(node: Node, operand: Value) -> bool:
@@ -178,25 +224,23 @@ def _first_piece_is(node: Node, operand: Value) -> bool:
     return first.index is None and first.operand == node.inputs.index(operand)
 
 
-def _elementwise_in_place(node: Node, operand: Value, output: Value) -> bool:
+def _elementwise_in_place(node: Node, operand: Value, output: Value, space: Space) -> bool:
     """Whether no element of the operand is read after the result's element was written."""
     body: Graph = node.attrs["body"]
-    space = replay(body)
     inside = body.inputs[node.inputs.index(operand)]
     result = body.outputs[node.outputs.index(output)]
     place = space.places[result]
     if not place.inner or space.operands.get(inside) != place.map:
         return False
-    return all(
-        space.places[n.output].stage <= place.stage for n in space.nodes if inside in n.inputs
-    )
+    return space.last_pass(inside) <= place.stage
 
 
 class _Writer:
     """Walks the schedule and writes the calls; knows where every live value is."""
 
-    def __init__(self, graph: Graph, schedule: Schedule, plan: Plan) -> None:
+    def __init__(self, graph: Graph, schedule: Schedule, plan: Plan, threads: int) -> None:
         self._graph = graph
+        self._threads = threads
         self._schedule = schedule
         self._plan = plan
         self._layouts = layouts(graph)
@@ -204,6 +248,9 @@ class _Writer:
         self._texts = literal_texts(graph)
         self._where: dict[Value, Address] = {}
         self.constants = tuple(self._place_constants())
+        if threads > 1:
+            self.constants += (pool(),)
+        self._pool = (len(self.constants), 0)
         first_input = 1 + len(self.constants)
         for i, value in enumerate(graph.inputs):
             self._where[value] = (first_input + i, 0)
@@ -252,11 +299,11 @@ class _Writer:
             case Loops():
                 yield self._loops_call(node, operands)
             case Routine():
-                yield self._routine_call(node, operands, scratch)
+                yield from self._routine_calls(node, operands, scratch)
             case _ if "in_place" in node.attrs:
                 yield self._kernel_call(node, operands, scratch)
             case _:
-                yield self._fused_call(node, operands)
+                yield from self._fused_calls(node, operands, scratch)
 
     def _kernel_call(
         self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
@@ -278,7 +325,9 @@ class _Writer:
         source = numba_source(nest, tuple(written.callees.values()))
         return Call(node, source, pointers, tuple(nest.sizes.values()), tuple(written.callees))
 
-    def _fused_call(self, node: Node, operands: dict[Value, Address]) -> Call:
+    def _fused_calls(
+        self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
+    ) -> Iterator[Call]:
         body: Graph = node.attrs["body"]
         names: dict[Address, str] = {}
         given: dict[Value, Operand] = {}
@@ -290,10 +339,44 @@ class _Writer:
         results = {}
         for i, (value, inside) in enumerate(zip(node.outputs, body.outputs, strict=True)):
             results[inside] = names.setdefault(self._where[value], f"b{i}")
-        nest = fused_nest(body, given, results)
-        pointer_of = {name: address for address, name in names.items()}
-        pointers = tuple(pointer_of[p.name] for p in nest.pointers)
-        return Call(node, numba_source(nest), pointers, tuple(nest.sizes.values()))
+        kept, room = scratch, scratch[:0]
+        if self._threads > 1 and _is_large(node):
+            kept, room = scratch[:-1], scratch[-1:]
+        rows = {(ARENA, offset): f"r{i}" for i, offset in enumerate(kept)}
+        names.update(rows)
+        nest = fused_nest(body, given, results, tuple(rows.values()))
+        at = {name: address for address, name in names.items()}
+        at |= {f"c{i}": (ARENA, offset + 8 * i) for offset in room for i in range(ROOM)}
+        kinds = scratch_types(node)[: len(rows)]
+        own = {name: kind.nbytes for name, kind in zip(rows.values(), kinds, strict=True)}
+        yield from self._nest_calls(node, nest, at, own)
+
+    def _nest_calls(
+        self, node: Node, nest: Nest, at: dict[str, Address], own: dict[str, int]
+    ) -> Iterator[Call]:
+        """Call the kernel of a nest, in pieces if it has much work.
+
+        Of the pointers in `own` every thread has its own, of so many bytes.
+        """
+        splits = split_nest(nest, own) if self._threads > 1 and _is_large(node) else ()
+        if all(split.count == 1 for split in splits):
+            pointers = tuple(at[p.name] for p in nest.pointers)
+            yield Call(node, numba_source(nest), pointers, tuple(nest.sizes.values()))
+        else:
+            yield from (self._split_call(node, split, at, own) for split in splits)
+
+    def _split_call(
+        self, node: Node, split: Split, at: dict[str, Address], own: dict[str, int]
+    ) -> Call:
+        kernels = [nest for nest in (split.pieces, split.last) if nest is not None]
+        names = [p.name for kernel in kernels for p in kernel.pointers]
+        return Call(
+            node,
+            SplitCall(split.pieces.name, split.unit, split.count, self._threads),
+            (self._pool, *(at[name] for name in map(pointer_of, names) if name in at)),
+            split_integers(split, own, self._threads),
+            tuple(map(numba_source, kernels)),
+        )
 
     def _literal(self, layout: Layout, type: ArrayType) -> str | None:
         if layout.root not in self._literals:
@@ -318,8 +401,7 @@ class _Writer:
             at = {RESULT: into}
             if piece.operand is not None:
                 at[SOURCE] = operands[node.inputs[piece.operand]]
-            pointers = tuple(at[p.name] for p in nest.pointers)
-            yield Call(node, numba_source(nest), pointers, tuple(nest.sizes.values()))
+            yield from self._nest_calls(node, nest, at, {})
 
     def _aligned(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The strides of an operand in the axes of a box it is broadcast to."""
@@ -336,30 +418,56 @@ class _Writer:
         )
         return Call(node, kernel, pointers, tuple(map(int, sizes)))
 
-    def _routine_call(
+    def _routine_calls(
         self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
-    ) -> Call:
+    ) -> Iterator[Call]:
         kernel, sizes = callee_of(node)
         assert isinstance(node.op.code, Routine)
-        if node.op.code.strided:
-            strides = [self._layouts[v].strides for v in node.inputs]
-            sizes = matrix_sizes(node, sizes, strides)
-        pointers = (
-            *(operands[v] for v in node.inputs),
-            *(self._where[v] for v in node.outputs),
-            *((ARENA, offset) for offset in scratch),
-        )
-        return Call(node, kernel, pointers, tuple(map(int, sizes)))
+        result = [self._where[v] for v in node.outputs]
+        work = [(ARENA, offset) for offset in scratch]
+        if not node.op.code.strided:
+            pointers = (*(operands[v] for v in node.inputs), *result, *work)
+            yield Call(node, kernel, pointers, tuple(map(int, sizes)))
+            return
+        *start, a, b = node.inputs
+        strides = [self._layouts[v].strides for v in (a, b)]
+        one_place = operands[a] == operands[b]
+        kernel, sizes = strided_callee_of(node, strides, one_place=one_place)
+        total = [operands[v] for v in start] or result
+        whole = all(self._layouts[v].contiguous(v.type) for v in start)
+        if total != result and not (whole and isinstance(kernel, Tile)):
+            yield self._copy_call(node, start[0], total[0])
+            total = result
+        pointers = (operands[a], operands[b], *result)
+        if isinstance(kernel, Tile):
+            pointers += (total[0],)
+        yield Call(node, kernel, pointers, tuple(map(int, sizes)))
+
+    def _copy_call(self, node: Node, value: Value, source: Address) -> Call:
+        """Copy an operand to the place of the result, whose type it has."""
+        result = node.output.type
+        nest, _ = box_nest(result, None, self._layouts[value].strides, 0.0, add=False)
+        at = {RESULT: self._where[node.output], SOURCE: source}
+        pointers = tuple(at[p.name] for p in nest.pointers)
+        return Call(node, numba_source(nest), pointers, tuple(nest.sizes.values()))
 
 
 def _source_texts(calls: tuple[Call, ...]) -> Iterator[str]:
     seen: set[Any] = set()
     for call in calls:
-        if isinstance(call.kernel, tuple):
-            routine, dtype = call.kernel
-            if call.kernel not in seen:
-                yield f"# {routine} ({dtype}): BLAS/LAPACK, see adgraph.lower.blas.{routine}"
-        elif call.kernel.structure not in seen:
-            origin = call.node.origin.location
-            yield (f"# {origin}\n" if origin else "") + call.kernel.text.rstrip()
-        seen.add(call.kernel if isinstance(call.kernel, tuple) else call.kernel.structure)
+        for kernel in call.callees if isinstance(call.kernel, SplitCall) else (call.kernel,):
+            key = kernel.structure if isinstance(kernel, KernelSource) else kernel
+            if key not in seen:
+                yield _source_text(kernel, call.node.origin.location)
+            seen.add(key)
+
+
+def _source_text(kernel: Callee, origin: Location | None) -> str:
+    if isinstance(kernel, KernelSource):
+        return (f"# {origin}\n" if origin else "") + kernel.text.rstrip()
+    if isinstance(kernel, SplitCall):
+        return f"# {kernel.pieces} pieces"
+    if isinstance(kernel, Tile):
+        return f"# {kernel.name}: a matrix product, see adgraph.lower.tiles"
+    routine, dtype = kernel
+    return f"# {routine} ({dtype}): BLAS/LAPACK, see adgraph.lower.blas.{routine}"

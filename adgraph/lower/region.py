@@ -20,22 +20,10 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType, Dtype, Index, Shape, Slice
 from adgraph.lower import vmath
-from adgraph.lower.callee import Callee, callee_of, matrix_sizes
+from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.fused import Names, Operand, Target, fused_statements
-from adgraph.lower.inplace import (
-    Buffer,
-    Copy,
-    Into,
-    Locate,
-    ProgramPlan,
-    Unit,
-    align_axes,
-    branch_ties,
-    is_nest,
-    plan_program,
-    program_ties,
-    tied_operand,
-)
+from adgraph.lower.inplace import plan_program
+from adgraph.lower.interchange import Site, interchanged
 from adgraph.lower.layout import Layout, box_layout, c_strides, placed_view
 from adgraph.lower.materialize import matrix_strided
 from adgraph.lower.merge import merged
@@ -57,6 +45,22 @@ from adgraph.lower.nest import (
     While,
 )
 from adgraph.lower.numba_source import literal
+from adgraph.lower.recurrent import shortened
+from adgraph.lower.registers import Trips, in_registers
+from adgraph.lower.tiles import Tile
+from adgraph.lower.units import (
+    Buffer,
+    Copy,
+    Into,
+    Locate,
+    ProgramPlan,
+    Unit,
+    align_axes,
+    branch_ties,
+    is_nest,
+    program_ties,
+    tied_operand,
+)
 from adgraph.ops.shape import boxed
 
 OUT_OF_BOUNDS = "3"
@@ -226,6 +230,22 @@ class _Kernel:
             self.slots.append(found)
         found.free = False
         return found
+
+    def lanes(self, dtype: Dtype, size: int) -> str:
+        """Return a scratch pointer for the lanes of a loop, which no array shares."""
+        self.slots.append(slot := _Slot(f"s{len(self.slots)}", dtype, size))
+        return slot.pointer
+
+    def dtype(self, pointer: str) -> Dtype:
+        """Return the dtype of the elements of a pointer."""
+        number = int(pointer[1:])
+        match pointer[0]:
+            case "a":
+                return self.body.inputs[number].type.dtype
+            case "b":
+                return self.body.outputs[number].type.dtype
+            case _:
+                return self.slots[number].dtype
 
     def copied(
         self, type: ArrayType, to: Memory, source: Stored, *, add: bool = False
@@ -567,7 +587,7 @@ class Program:
         borrowed: list[_Slot] = []
         operands = [self._dense(unit, v, node, borrowed, strided) for v in node.inputs]
         if strided:
-            integers = matrix_sizes(node, integers, [m.strides for m in operands])
+            callee, integers = strided_callee_of(node, [m.strides for m in operands])
         results = [self._dense_result(v, borrowed) for v in node.outputs]
         scratch = []
         if isinstance(node.op.code, Routine):
@@ -576,7 +596,8 @@ class Program:
                 borrowed.append(slot := self.kernel.slot(type))
                 scratch.append(Memory(slot.pointer, 0, (), ()))
         address = self.kernel.callees.setdefault(callee, f"f{len(self.kernel.callees)}")
-        pointers = tuple(map(self.kernel.access, (*operands, *results, *scratch)))
+        start = results if isinstance(callee, Tile) else []  # to which nothing is added
+        pointers = tuple(map(self.kernel.access, (*operands, *results, *start, *scratch)))
         self.statements.append(Invoke(address, pointers, tuple(map(sizes.dim, integers))))
         for value, memory in zip(node.outputs, results, strict=True):
             self._leave(value, memory)
@@ -628,7 +649,19 @@ class Program:
         with self.kernel.binding(node.attrs["symbol"]) as name:
             carried = self._carry(unit, node, 0)
             body = self._body(unit, node, node.attrs["body"], carried, 0)
-        self.statements.append(Range(name, *bounds, body))
+        made = Trips(node.attrs["symbol"], start, trips, step)
+        self.statements += self._scheduled(Range(name, *bounds, body), made)
+
+    def _scheduled(self, loop: Range, trips: Trips) -> Iterator[Statement]:
+        """Write a loop in the order that suits memory, and keep what its trips share."""
+        names, scratch = self.kernel.names, self.kernel.lanes
+        site = Site(loop, trips.symbol, trips.step, names, scratch, self.kernel.dtype)
+        changed = interchanged(site)
+        if changed is not loop:
+            yield changed
+            return
+        for statement in in_registers(loop, trips, names, self.kernel.dtype):
+            yield shortened(statement, names) if isinstance(statement, Range) else statement
 
     def _counted(self, unit: Unit, node: Node) -> None:
         trips = self._text(node.inputs[0])
@@ -640,6 +673,18 @@ class Program:
             carried = self._carry(unit, node, 1)
             body = self._body(unit, node, node.attrs["body"], carried, 1)
         self.statements.append(Range(name, *bounds, body))
+
+    def _between(self, unit: Unit, node: Node) -> None:
+        """Run for the positions of an axis that two numbers enclose."""
+        first, last = (self._text(v) for v in node.inputs[:2])
+        start, stop = self.kernel.names.scalar(), self.kernel.names.scalar()
+        capacity = self.kernel.names.sizes.number(node.attrs["capacity"])
+        self.statements.append(Set(start, f"where({first} < 0, 0, {first})"))
+        self.statements.append(Set(stop, f"where({last} > {capacity}, {capacity}, {last})"))
+        with self.kernel.binding(node.attrs["symbol"]) as name:
+            carried = self._carry(unit, node, 2)
+            body = self._body(unit, node, node.attrs["body"], carried, 2)
+        self.statements.append(shortened(Range(name, start, stop, "1", body), self.kernel.names))
 
     def _while(self, unit: Unit, node: Node) -> None:
         with self.kernel.binding(node.attrs["symbol"]) as name:

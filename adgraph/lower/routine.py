@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from adgraph.lower.kernel import KERNEL_PARAMETERS
+from adgraph.lower.emitter import KERNEL_PARAMETERS
 
 
 class Routine:
-    """Writes one kernel in the uniform ABI: `int64 kernel(void** pointers, int64* sizes)`."""
+    """Writes one kernel in the uniform ABI: `int64 kernel(void** pointers, int64* sizes)`.
 
-    def __init__(self, symbol: str) -> None:
+    With `loops_as_written` LLVM neither vectorizes nor unrolls: the text does what there is to do,
+    and compiles in half the time.
+    """
+
+    def __init__(self, symbol: str, *, loops_as_written: bool = False) -> None:
         self.symbol = symbol
+        self._loops_as_written = loops_as_written
+        self._loops = 0
         self._declarations: set[str] = set()
         self._slots: list[str] = []
         self._lines: list[str] = []
@@ -26,7 +32,17 @@ class Routine:
         """Return the module, with success (0) as the last word."""
         head = f"define i64 @{self.symbol}({KERNEL_PARAMETERS}) nounwind {{"
         lines = [*sorted(self._declarations), head, "entry:", *self._slots, "  br label %start"]
-        return "\n".join([*lines, "start:", *self._lines, "  ret i64 0", "}", ""])
+        loops = self._loop_nodes()
+        return "\n".join([*lines, "start:", *self._lines, "  ret i64 0", "}", *loops, ""])
+
+    def _loop_nodes(self) -> list[str]:
+        """Return the metadata that keep LLVM from changing the loops."""
+        if not self._loops:
+            return []
+        kept = ['!0 = !{!"llvm.loop.unroll.disable"}']
+        kept.append('!1 = !{!"llvm.loop.vectorize.enable", i1 false}')
+        numbers = range(2, 2 + self._loops)
+        return [*kept, *(f"!{i} = distinct !{{!{i}, !0, !1}}" for i in numbers)]
 
     def emit(self, instruction: str) -> str:
         """Append an instruction and return the name of its result."""
@@ -119,7 +135,7 @@ class Routine:
         self._lines.append(f"{body}:")
         yield index
         self.do(f"store i64 {self.binary('add nuw nsw', index, '1')}, ptr {counter}")
-        self.do(f"br label %{head}")
+        self.do(f"br label %{head}{self._loop_mark()}")
         self._lines.append(f"{done}:")
 
     @contextmanager
@@ -137,6 +153,12 @@ class Routine:
         stop, go_on = self._labels("stop", "continue")
         self.do(f"br i1 {condition}, label %{stop}, label %{go_on}")
         self._lines += [f"{stop}:", f"  ret i64 {status}", f"{go_on}:"]
+
+    def _loop_mark(self) -> str:
+        if not self._loops_as_written:
+            return ""
+        self._loops += 1
+        return f", !llvm.loop !{1 + self._loops}"
 
     def _name(self) -> str:
         self._count += 1

@@ -49,6 +49,13 @@ def _own(formula: Callable[[Emitter, str], str], libm: str) -> Callable[[Emitter
     return emit
 
 
+def _fused(
+    formula: Callable[[Emitter, str], str], otherwise: Callable[[Emitter, str], str]
+) -> Callable[[Emitter, str], str]:
+    """Use an own float64 formula where there is fused multiply-add."""
+    return lambda e, x: (_widened(formula) if native.has_fma() else otherwise)(e, x)
+
+
 def _libm(name: str) -> Callable[..., str]:
     """Call a function of libm; LLVM replaces it by libmvec's in vectorized loops."""
 
@@ -127,7 +134,14 @@ def _widened(emit: Callable[..., str]) -> Callable[..., str]:
     return wrapper
 
 
-def _gammaln(e: Emitter, x: str) -> str:
+def _log(e: Emitter, x: str) -> str:
+    """Use own formulas in both widths: libmvec's logf is off by almost 4 ulp."""
+    if not native.has_fma():
+        return _libm("log")(e, x)
+    return (approximations.log_single if e.scalar.code == "f4" else approximations.log)(e, x)
+
+
+def _lgamma(e: Emitter, x: str) -> str:
     """Take libm's lgamma, which differs from SciPy's gammaln only at -inf."""
     return e.select(e.compare("oeq", x, -math.inf), -math.inf, _libm("lgamma")(e, x))
 
@@ -137,24 +151,6 @@ def _expit(e: Emitter, x: str) -> str:
     small = e.call("exp", e.neg(e.abs(x)))
     numerator = e.select(e.compare("olt", x, 0.0), small, 1.0)
     return e.div(numerator, e.add(small, 1.0))
-
-
-def _sinh(e: Emitter, x: str) -> str:
-    """Use expm1(|x|) / 2 twice, halving the argument's exponential where it would overflow."""
-    magnitude = e.abs(x)
-    t = e.call("expm1", magnitude)
-    small = e.mul(e.add(t, e.div(t, e.add(t, 1.0))), 0.5)
-    half = e.call("exp", e.mul(magnitude, 0.5))
-    large = e.mul(e.mul(half, 0.5), half)
-    return e.copysign(e.select(e.compare("ogt", magnitude, 22.0), large, small), x)
-
-
-def _cosh(e: Emitter, x: str) -> str:
-    half = e.call("exp", e.mul(e.abs(x), 0.5))
-    square = e.mul(half, half)
-    small = e.mul(e.add(square, e.div(1.0, square)), 0.5)
-    large = e.mul(e.mul(half, 0.5), half)
-    return e.select(e.compare("ogt", e.abs(x), 22.0), large, small)
 
 
 def _maximum(e: Emitter, a: str, b: str) -> str:
@@ -217,9 +213,33 @@ def _heaviside(e: Emitter, x: str, at_zero: str) -> str:
     return e.select(e.compare("uno", x, x), x, y)
 
 
+def _rest(e: Emitter, a: str, b: str) -> str:
+    """Write fmod(a, b): one exact step where the quotient is not large, else libm's many."""
+    quotient = e.div(a, b)
+    rest = e.fma(e.neg(e.intrinsic("trunc", quotient)), b, a)
+    passed = e.compare("olt", e.mul(e.copysign(1.0, a), e.copysign(1.0, rest)), 0.0)
+    beyond = e.logic("and", passed, e.compare("one", rest, 0.0))
+    rest = e.select(beyond, e.add(rest, e.copysign(b, a)), rest)
+    rest = e.copysign(rest, a)
+    digits = 2.0 ** (52 if e.scalar.code == "f8" else 23)
+    small = e.compare("olt", e.abs(quotient), digits)
+    near = e.logic("and", small, e.compare("olt", e.abs(b), math.inf))
+    function = "fmod" if e.scalar.code == "f8" else "fmodf"  # as an instruction it would run always
+    e.declarations.add(f"declare {e.type} @{function}({e.type}, {e.type}) nounwind willreturn")
+    e.lines += [
+        f"  br i1 {near}, label %done, label %far",
+        "far:",
+        f"  %many = call {e.type} @{function}({e.type} {a}, {e.type} {b})",
+        "  br label %done",
+        "done:",
+        f"  %rest = phi {e.type} [{rest}, %entry], [%many, %far]",
+    ]
+    return "%rest"
+
+
 def _floored(e: Emitter, a: str, b: str) -> tuple[str, str]:
     """Return fmod(a, b) moved to the sign of b, and whether it was moved (NumPy's npy_divmod)."""
-    rest = e.binary("frem", a, b)
+    rest = _rest(e, a, b) if native.has_fma() else e.binary("frem", a, b)
     signs_differ = e.logic("xor", e.compare("olt", rest, 0.0), e.compare("olt", b, 0.0))
     move = e.logic("and", e.compare("one", rest, 0.0), signs_differ)
     return rest, move
@@ -249,7 +269,7 @@ def _floor_divide(e: Emitter, a: str, b: str) -> str:
 
 def _fmod(e: Emitter, a: str, b: str) -> str:
     if e.scalar.is_float:
-        return e.binary("frem", a, b)
+        return _rest(e, a, b) if native.has_fma() else e.binary("frem", a, b)
     return _truncated(e, a, b)[1]
 
 
@@ -501,15 +521,15 @@ _ROWS = (
         exp=_own(approximations.exp, "exp"),
         exp2=_own(approximations.exp2, "exp2"),
         expm1=_own(approximations.expm1, "expm1"),
-        log=_own(approximations.log, "log"),
+        log=_log,
         log1p=_own(approximations.log1p, "log1p"),
         log2=_libm("log2"),
         log10=_libm("log10"),
         sin=_libm("sin"),
         cos=_libm("cos"),
         tan=_libm("tan"),
-        sinh=_own(_sinh, "sinh"),
-        cosh=_own(_cosh, "cosh"),
+        sinh=_own(approximations.sinh, "sinh"),
+        cosh=_own(approximations.cosh, "cosh"),
         tanh=_own(approximations.tanh, "tanh"),
         arcsin=_libm("asin"),
         arccos=_libm("acos"),
@@ -523,10 +543,10 @@ _ROWS = (
         erf=_libm("erf"),
         erfc=_libm("erfc"),
         ndtr=_widened(_ndtr),
-        gammaln=_gammaln,
+        gammaln=_fused(approximations.gammaln, _lgamma),
         gamma=_libm("tgamma"),
-        digamma=_widened(_scipy("psi")),
-        psi=_widened(_scipy("psi")),
+        digamma=_fused(approximations.digamma, _widened(_scipy("psi"))),
+        psi=_fused(approximations.digamma, _widened(_scipy("psi"))),
         log_ndtr=_widened(_scipy("log_ndtr")),
         erfinv=_widened(_scipy("erfinv")),
         erfcinv=_widened(_scipy("erfcinv")),

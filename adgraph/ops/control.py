@@ -1,8 +1,9 @@
 """Ops that hold programs: loops and branches.
 
 `loop` makes a number of trips that is an affine function of the loops around it, `counted` one
-that is an operand, `while` as many as its test asks for; `cond` runs one of two programs. A body's
-inputs are the region's constants, then what it carries; its outputs are carried to the next trip.
+that is an operand, `while` as many as its test asks for; `between` runs for the positions of an
+axis from one operand up to another; `cond` runs one of two programs. A body's inputs are the
+region's constants, then what it carries; its outputs are carried to the next trip.
 Bodies are closed: what they use is an input, but for the indices (`Symbol`) of the loops around.
 Their derivatives are in `adgraph.control`.
 """
@@ -122,6 +123,43 @@ counted = register(
         evaluate=_counted,
         infer=_counted_types,
         code=Control("counted"),
+    )
+)
+
+
+def _between(
+    first: Any,
+    last: Any,
+    *args: Any,
+    body: Graph,
+    symbol: Symbol,
+    constants: int,
+    capacity: int,
+    symbols: Symbols = OUTSIDE,
+) -> Arrays:
+    fixed, carried = args[:constants], args[constants:]
+    for position in range(max(int(first), 0), min(int(last), capacity)):
+        carried = evaluate(body, *fixed, *carried, symbols={**symbols, symbol: position})
+    return carried
+
+
+def _between_types(
+    first: ArrayType, last: ArrayType, *types: ArrayType, body: Graph, constants: int, **attrs: Any
+) -> Types:
+    position = ArrayType(np.dtype(np.int64), ())
+    _check("between", (first, last), (position, position))
+    return _carried_types("between", types, body, constants)
+
+
+# Made by passes over programs that are not differentiated any more: it has no derivatives. The
+# positions are those of an axis of extent `capacity`; others between the operands are left out.
+between = register(
+    Op(
+        name="between",
+        kind=Kind.REGION,
+        evaluate=_between,
+        infer=_between_types,
+        code=Control("between"),
     )
 )
 

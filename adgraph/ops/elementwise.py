@@ -13,14 +13,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from adgraph.ir.op import Op
 from adgraph.ops.kinds import elementwise, elementwise_function
+from adgraph.ops.scipy_special import special
 
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 DEGREE = math.pi / 180.0
+SMALLEST_INVERTED = 2.0**-1022
 
 # --- products that a mask has zeroed --------------------------------------------------------------
 
@@ -62,15 +63,21 @@ multiply_no_nan = elementwise_function(
 add = elementwise(np.add, lambda y, a, b: (1, 1), "{0} + {1}", commutative=True)
 subtract = elementwise(np.subtract, lambda y, a, b: (1, -1), "{0} - {1}")
 multiply = elementwise(np.multiply, lambda y, a, b: (b, a), "{0} * {1}", commutative=True)
-divide = elementwise(
-    np.divide, lambda y, a, b: (1.0 / b, -y / b), "{0} / {1}", weight=4, singular=True
-)
+
+
+def _divide_partials(y: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """One reciprocal serves both."""
+    inverse = 1.0 / b
+    return inverse, -y * inverse
+
+
+divide = elementwise(np.divide, _divide_partials, "{0} / {1}", weight=4, singular=True)
 negative = elementwise(np.negative, lambda y, x: (-1,), "-{0}")
 positive = elementwise(np.positive, lambda y, x: (1,), "{0}")
 conjugate = elementwise(
     np.conjugate,
     None,
-    "{0}.conjugate()",
+    "{0}",
     jvp=lambda tangents, y, x: np.conjugate(tangents[0]),
     vjp=lambda ct, y, x: (np.conjugate(ct),),
 )
@@ -224,10 +231,13 @@ arctan = elementwise(np.arctan, lambda y, x: (1.0 / (1.0 + x * x),), "arctan({0}
 
 
 def _arctan2_partials(y: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """Divide twice by the distance, whose square may overflow. At the origin both are 0."""
+    """Scale twice by the inverse distance, whose square may overflow.
+
+    At the origin, and where the inverse would overflow, both are 0 or nearly so.
+    """
     h = np.hypot(a, b)
-    h = np.where(h == 0, 1, h)
-    return b / h / h, -a / h / h
+    inverse = 1.0 / np.where(h < SMALLEST_INVERTED, 1, h)
+    return b * inverse * inverse, -a * inverse * inverse
 
 
 arctan2 = elementwise(np.arctan2, _arctan2_partials, "arctan2({0}, {1})", weight=25)

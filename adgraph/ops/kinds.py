@@ -6,6 +6,7 @@ and cost follow. `reduction` and `movement` only fill in the common facets.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from adgraph.ir.code import Code, Expression
 from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType, Shape
+from adgraph.ops.scipy_special import Special
 
 Partials = Callable[..., tuple[Any, ...]]
 UNSUPPORTED = "egG"  # float16 and the long doubles
@@ -46,6 +48,9 @@ def broadcast_shape(name: str, types: tuple[ArrayType, ...]) -> Shape:
 
 def common_shape(*shapes: Shape) -> Shape:
     """Return the shape that shapes broadcast to; affine extents are equal if they are the same."""
+    first, *others = shapes
+    if all(shape == first for shape in others):
+        return first
     if all(isinstance(n, int) for shape in shapes for n in shape):
         return np.broadcast_shapes(*shapes)
     rank = max(map(len, shapes))
@@ -66,11 +71,10 @@ def no_partials(y: Any, *args: Any) -> tuple[None, ...]:
 
 
 def elementwise(
-    ufunc: np.ufunc,
+    ufunc: np.ufunc | Special,
     partials: Partials | None,
     text: str,
     *,
-    name: str | None = None,
     weight: float = 1.0,
     singular: bool = False,
     masks: bool = False,
@@ -83,11 +87,11 @@ def elementwise(
     Operands have the dtypes of one of the ufunc's loops: the tracer converts before. `partials`
     is None for a function that is constant almost everywhere, or when `jvp` and `vjp` are given.
     """
-    label = name or ufunc.__name__
+    name = ufunc.__name__
     return elementwise_function(
-        label,
+        name,
         ufunc,
-        lambda *dtypes: _result_dtype(ufunc, label, dtypes),
+        lambda *dtypes: _result_dtype(ufunc, name, dtypes),
         partials,
         text,
         numpy=ufunc,
@@ -150,7 +154,7 @@ def elementwise_function(
     return op
 
 
-def _result_dtype(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> Any:
+def _result_dtype(ufunc: np.ufunc | Special, name: str, operands: tuple[Any, ...]) -> Any:
     resolved = resolve_dtypes(ufunc, name, operands)
     if resolved[: len(operands)] != operands:
         listed = ", ".join(map(str, operands))
@@ -158,7 +162,10 @@ def _result_dtype(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> Any:
     return resolved[-1]
 
 
-def resolve_dtypes(ufunc: np.ufunc, name: str, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+@functools.lru_cache(maxsize=4096)
+def resolve_dtypes(
+    ufunc: np.ufunc | Special, name: str, operands: tuple[Any, ...]
+) -> tuple[Any, ...]:
     """Return the dtypes of the operands and results of the loop NumPy takes.
 
     An operand is a dtype, or one of the types `int`, `float`, `complex` for a Python scalar. Python

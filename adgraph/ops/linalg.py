@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from adgraph.errors import DtypeError, MatrixError, ShapeError, message
 from adgraph.ir.code import Routine
@@ -76,6 +75,48 @@ matmul = bilinear(
 )
 
 
+# --- matmul_add: total + a @ b, which `adgraph.passes.products` makes of sums of products ---------
+
+
+def _matmul_add_type(total: ArrayType, a: ArrayType, b: ArrayType) -> ArrayType:
+    result = _matmul_type(a, b)
+    if total != result:
+        raise ShapeError(f"matmul_add: {total} is not of the type of the product, {result}")
+    return result
+
+
+def _matmul_add_jvp(tangents: tuple[Any, ...], y: Any, total: Any, a: Any, b: Any) -> Any:
+    change, da, db = tangents
+    for product in (None if da is None else da @ b, None if db is None else a @ db):
+        change = add_tangents(change, product)
+    return change
+
+
+def _matmul_add_batch(args: tuple[Any, Any, Any], batched: tuple[bool, bool, bool]) -> Any:
+    total, a, b = args
+    return total + _matmul_batch((a, b), (batched[1], batched[2]))
+
+
+matmul_add = register(
+    Op(
+        name="matmul_add",
+        kind=Kind.LIBRARY,
+        evaluate=lambda total, a, b: total + np.matmul(a, b),
+        infer=_matmul_add_type,
+        jvp=_matmul_add_jvp,
+        vjp=lambda ct, y, total, a, b: (ct, ct @ swap(b), swap(a) @ ct),
+        batch=_matmul_add_batch,
+        flops=lambda total, a, b: _matmul_flops(a, b) + total.size,
+        code=Routine(
+            "matmul_add",
+            lambda types, attrs: _matmul_sizes(types[1:], attrs),
+            strided=True,
+            adds=True,
+        ),
+    )
+)
+
+
 # --- square matrices ------------------------------------------------------------------------------
 
 
@@ -120,12 +161,15 @@ def _transposed(x: Any, flag: bool) -> Any:
 
 def _lapack(name: str, dtype: Dtype) -> Any:
     """Return the routine of LAPACK for a dtype."""
-    found: Any = scipy.linalg.get_lapack_funcs((name,), dtype=dtype)
+    from scipy.linalg import get_lapack_funcs  # late: few programs need it, and it is slow
+
+    found: Any = get_lapack_funcs((name,), dtype=dtype)
     return found[0]
 
 
-# --- lu: a = P L U, packed in one matrix; row i was exchanged with row pivots[i] ------------------
-# Its results carry no derivative: `lu_solve` has one by the matrix itself.
+# --- lu: a^T = P L U, and (L U)^T packed in one matrix; row i was exchanged with row pivots[i] ----
+# The transpose is what LAPACK sees of a row-major matrix: nothing is moved. The results carry no
+# derivative: `lu_solve` has one by the matrix itself.
 
 
 def _lu(a: Any) -> tuple[Any, Any]:
@@ -133,7 +177,8 @@ def _lu(a: Any) -> tuple[Any, Any]:
     pivots = np.empty(a.shape[:-1], np.int32)
     getrf = _lapack("getrf", a.dtype)
     for at in np.ndindex(*a.shape[:-2]) if a.size else ():
-        factors[at], pivots[at], _ = getrf(a[at])
+        packed, pivots[at], _ = getrf(a[at].T)
+        factors[at] = packed.T
     return factors, pivots
 
 
@@ -167,7 +212,7 @@ def _lu_solve(a: Any, factors: Any, pivots: Any, b: Any, *, transposed: bool) ->
     x = np.empty(b.shape, b.dtype)
     getrs = _lapack("getrs", b.dtype)
     for at in np.ndindex(*b.shape[:-2]) if b.size else ():
-        x[at], _ = getrs(factors[at], pivots[at], b[at], trans=int(transposed))
+        x[at], _ = getrs(factors[at].T, pivots[at], b[at], trans=int(not transposed))
     return x
 
 
@@ -253,56 +298,85 @@ lu_solve = register(
 )
 
 
-# --- triangular_solve: only the named triangle of a is read ---------------------------------------
+# --- triangular_solve: op(a) x = b, or x op(a) = b from the right; one triangle of a is read ------
 
 
 def _triangle(x: Any, lower: bool) -> Any:
     return np.tril(x) if lower else np.triu(x)
 
 
-def _triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool) -> Any:
+def _triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool, right: bool = False) -> Any:
     if (np.diagonal(a, axis1=-2, axis2=-1) == 0).any():
         raise np.linalg.LinAlgError("Singular matrix")
-    x = np.empty(b.shape, b.dtype)
+    columns = swap(b) if right else b
+    x = np.empty(columns.shape, b.dtype)
     trtrs = _lapack("trtrs", b.dtype)
     for at in np.ndindex(*b.shape[:-2]) if b.size else ():
-        x[at], _ = trtrs(a[at], b[at], lower=int(lower), trans=int(transposed))
-    return x
+        x[at], _ = trtrs(a[at], columns[at], lower=int(lower), trans=int(transposed != right))
+    return swap(x) if right else x
 
 
 def _triangular_solve_type(
-    a: ArrayType, b: ArrayType, *, lower: bool, transposed: bool
+    a: ArrayType, b: ArrayType, *, lower: bool, transposed: bool, right: bool = False
 ) -> ArrayType:
     _check_square("triangular_solve", a)
-    _check_right_side("triangular_solve", a, b)
+    turned = b.with_shape((*b.shape[:-2], b.shape[-1], b.shape[-2])) if right else b
+    _check_right_side("triangular_solve", a, turned)
     return b
 
 
+def _product_with(y: Any, a: Any, *, transposed: bool, right: bool) -> Any:
+    """Return op(a) y, or y op(a)."""
+    return y @ _transposed(a, transposed) if right else _transposed(a, transposed) @ y
+
+
 def _triangular_solve_jvp(
-    tangents: tuple[Any, Any], y: Any, a: Any, b: Any, *, lower: bool, transposed: bool
+    tangents: tuple[Any, Any],
+    y: Any,
+    a: Any,
+    b: Any,
+    *,
+    lower: bool,
+    transposed: bool,
+    right: bool = False,
 ) -> Any:
     da, db = tangents
-    change = None if da is None else -(_transposed(_triangle(da, lower), transposed) @ y)
-    return triangular_solve(a, add_tangents(change, db), lower=lower, transposed=transposed)
+    change = None
+    if da is not None:
+        change = -_product_with(y, _triangle(da, lower), transposed=transposed, right=right)
+    total = add_tangents(change, db)
+    return triangular_solve(a, total, lower=lower, transposed=transposed, right=right)
 
 
 def _triangular_solve_vjp(
-    ct: Any, y: Any, a: Any, b: Any, *, lower: bool, transposed: bool
+    ct: Any, y: Any, a: Any, b: Any, *, lower: bool, transposed: bool, right: bool = False
 ) -> tuple[Any, Any]:
-    ct_b = triangular_solve(a, ct, lower=lower, transposed=not transposed)
-    ct_a = -(y @ swap(ct_b)) if transposed else -(ct_b @ swap(y))
+    ct_b = triangular_solve(a, ct, lower=lower, transposed=not transposed, right=right)
+    if right:
+        ct_a = -(swap(ct_b) @ y) if transposed else -(swap(y) @ ct_b)
+    else:
+        ct_a = -(y @ swap(ct_b)) if transposed else -(ct_b @ swap(y))
     return _triangle(ct_a, lower), ct_b
 
 
 def _triangular_solve_batch(
-    args: tuple[Any, Any], batched: tuple[bool, bool], *, lower: bool, transposed: bool
+    args: tuple[Any, Any],
+    batched: tuple[bool, bool],
+    *,
+    lower: bool,
+    transposed: bool,
+    right: bool = False,
 ) -> Any:
-    return triangular_solve(*_stretched(args, batched), lower=lower, transposed=transposed)
+    a, b = _stretched(args, batched)
+    return triangular_solve(a, b, lower=lower, transposed=transposed, right=right)
 
 
 def _triangular_solve_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
-    *batch, n, columns = types[1].shape
-    return math.prod(batch), n, columns, int(attrs["lower"]), int(attrs["transposed"])
+    """Return batch, n, the other extent of b and the flags of the form."""
+    *batch, n, _ = types[0].shape
+    right = bool(attrs.get("right", False))
+    other = types[1].shape[-2 if right else -1]
+    return math.prod(batch), n, other, int(attrs["lower"]), int(attrs["transposed"]), int(right)
 
 
 triangular_solve = register(
@@ -322,7 +396,7 @@ triangular_solve = register(
 
 # --- inv ------------------------------------------------------------------------------------------
 
-INV_BLOCK = 32  # rows of scratch that `adgraph.lower.blas.inv` needs
+INV_BLOCK = 32  # scratch of `adgraph.lower.blas.inv`, in rows
 
 
 def _inv_jvp(tangents: tuple[Any], y: Any, a: Any) -> Any:
@@ -428,14 +502,14 @@ def _cholesky_jvp(tangents: tuple[Any], y: Any, a: Any) -> Any:
     half = _half_lower(tangents[0])
     da = half + swap(half)
     left = triangular_solve(y, da, lower=True, transposed=False)
-    both = triangular_solve(y, swap(left), lower=True, transposed=False)
+    both = triangular_solve(y, left, lower=True, transposed=True, right=True)
     return y @ _half_lower(both)
 
 
 def _cholesky_vjp(ct: Any, y: Any, a: Any) -> tuple[Any]:
     inner = _half_lower(swap(y) @ np.tril(ct))
     left = triangular_solve(y, inner, lower=True, transposed=True)
-    both = swap(triangular_solve(y, swap(left), lower=True, transposed=True))
+    both = triangular_solve(y, left, lower=True, transposed=False, right=True)
     return (_half_lower(both + swap(both)),)
 
 

@@ -1,4 +1,4 @@
-"""Folds over axes, scans along one axis, and the positions of extrema.
+"""Folds over axes and scans along one axis.
 
 `axis` of a fold is a tuple of non-negative axes, which the result does not keep; that of a scan is
 one axis. NumPy's many reductions are composed of these in `tracing.numpy_api.reduction`.
@@ -101,7 +101,8 @@ def reduction(
 # --- max and min: elements that tie share the derivative evenly -----------------------------------
 
 
-def _extremum_type(x: ArrayType, *, axis: Axes) -> ArrayType:
+def extremum_type(x: ArrayType, *, axis: Axes) -> ArrayType:
+    """The type rule of folds that need an element of an ordered dtype."""
     result = fold_type(x, axis=axis)
     if x.size == 0 and result.size:
         raise ShapeError(
@@ -152,7 +153,7 @@ reduce_max = reduction(
     "max",
     lambda x, *, axis: np.max(x, axis=axis),
     Fold(_lowest, "fold_maximum({0}, {1})"),
-    infer=_extremum_type,
+    infer=extremum_type,
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
     masks=True,
@@ -161,7 +162,7 @@ reduce_min = reduction(
     "min",
     lambda x, *, axis: np.min(x, axis=axis),
     Fold(_highest, "fold_minimum({0}, {1})"),
-    infer=_extremum_type,
+    infer=extremum_type,
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
     masks=True,
@@ -190,18 +191,41 @@ def _scan_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
     return *split_at(types[0], attrs["axis"]), int(attrs["reverse"])
 
 
+# Along the last axis sums over blocks of four hang together by one addition each.
 _CUMSUM = """
 def kernel(x, y, outer, n, inner, reverse):
-    for i in range(outer):
-        for k in range(n):
-            row = i * n + k + reverse * (n - 1 - 2 * k)
-            before = inner * (2 * reverse - 1)
-            for j in range(inner):
-                at = row * inner + j
-                if k == 0:
-                    y[at] = x[at]
-                else:
-                    y[at] = y[at + before] + x[at]
+    step = 1 - 2 * reverse
+    if inner == 1:
+        blocks = (n - 1) // 4
+        for i in range(outer):
+            at = i * n + reverse * (n - 1)
+            total = x[at]
+            y[at] = total
+            for block in range(blocks):
+                one = x[at + step]
+                two = one + x[at + 2 * step]
+                three = two + x[at + 3 * step]
+                four = three + x[at + 4 * step]
+                y[at + step] = total + one
+                y[at + 2 * step] = total + two
+                y[at + 3 * step] = total + three
+                at += 4 * step
+                total = total + four
+                y[at] = total
+            for k in range(1 + 4 * blocks, n):
+                at += step
+                total = total + x[at]
+                y[at] = total
+    else:
+        for i in range(outer):
+            for k in range(n):
+                row = i * n + k + reverse * (n - 1 - 2 * k)
+                for j in range(inner):
+                    at = row * inner + j
+                    if k == 0:
+                        y[at] = x[at]
+                    else:
+                        y[at] = y[at - step * inner] + x[at]
 """
 
 
@@ -227,18 +251,53 @@ cumsum: Op = linear(
 # Cumulative products are such recurrences, and so are their derivatives: no division by an element
 # that may be zero. Reversed, k runs from the last element to the first.
 
+# Along the last axis four rows run side by side: each waits for its own last element only.
 _RECURRENCE = """
 def kernel(a, b, z, outer, n, inner, reverse):
-    for i in range(outer):
-        for k in range(n):
-            row = i * n + k + reverse * (n - 1 - 2 * k)
-            before = inner * (2 * reverse - 1)
-            for j in range(inner):
-                at = row * inner + j
-                if k == 0:
-                    z[at] = b[at]
-                else:
-                    z[at] = a[at] * z[at + before] + b[at]
+    step = 1 - 2 * reverse
+    if inner == 1:
+        groups = outer // 4
+        for group in range(groups):
+            first = 4 * group * n + reverse * (n - 1)
+            second = first + n
+            third = second + n
+            fourth = third + n
+            one = b[first]
+            two = b[second]
+            three = b[third]
+            four = b[fourth]
+            z[first] = one
+            z[second] = two
+            z[third] = three
+            z[fourth] = four
+            for k in range(1, n):
+                move = k * step
+                one = a[first + move] * one + b[first + move]
+                two = a[second + move] * two + b[second + move]
+                three = a[third + move] * three + b[third + move]
+                four = a[fourth + move] * four + b[fourth + move]
+                z[first + move] = one
+                z[second + move] = two
+                z[third + move] = three
+                z[fourth + move] = four
+        for i in range(4 * groups, outer):
+            first = i * n + reverse * (n - 1)
+            one = b[first]
+            z[first] = one
+            for k in range(1, n):
+                move = k * step
+                one = a[first + move] * one + b[first + move]
+                z[first + move] = one
+    else:
+        for i in range(outer):
+            for k in range(n):
+                row = i * n + k + reverse * (n - 1 - 2 * k)
+                for j in range(inner):
+                    at = row * inner + j
+                    if k == 0:
+                        z[at] = b[at]
+                    else:
+                        z[at] = a[at] * z[at - step * inner] + b[at]
 """
 
 
@@ -356,116 +415,6 @@ reduce_prod = reduction(
     Fold(lambda dtype: 1, "fold_multiply({0}, {1})"),
     jvp=_prod_jvp,
     vjp=_prod_vjp,
-)
-
-
-# --- argmax and argmin: the first position; nan is the extremum, as in NumPy ----------------------
-
-
-def _arg_type(x: ArrayType, *, axis: int) -> ArrayType:
-    _extremum_type(x, axis=(axis,))
-    return fold_type(x, axis=(axis,)).with_dtype(np.int64)
-
-
-def _arg_extremum(name: str, function: Callable[..., Any], relation: str) -> Op:
-    text = f"""
-def kernel(x, position, outer, n, inner):
-    for i in range(outer):
-        for j in range(inner):
-            best = x[i * n * inner + j]
-            found = 0
-            for k in range(1, n):
-                value = x[(i * n + k) * inner + j]
-                if value {relation} best or (value != value and best == best):
-                    best = value
-                    found = k
-            position[i * inner + j] = found
-"""
-
-    def batch(args: tuple[Any], batched: tuple[bool], *, axis: int) -> Any:
-        return op(args[0], axis=axis + 1)
-
-    op = register(
-        Op(
-            name=name,
-            kind=Kind.MOVEMENT,
-            evaluate=lambda x, *, axis: function(x, axis=axis),
-            infer=_arg_type,
-            batch=batch,
-            flops=lambda x, *, axis: float(x.size),
-            code=Loops(text, lambda types, attrs: split_at(types[0], attrs["axis"])),
-            differentiable=False,
-        )
-    )
-    return op
-
-
-argmax = _arg_extremum("argmax", np.argmax, ">")
-argmin = _arg_extremum("argmin", np.argmin, "<")
-
-
-# --- argsort: stable, nan last, as in NumPy -------------------------------------------------------
-# Heapsort of positions by (value, position); Williams, CACM 1964. It needs no memory of its own.
-
-_LESS = """{0} < {1} or ({1} != {1} and {0} == {0}) or (
-                not {1} < {0} and not ({0} != {0} and {1} == {1}) and {2} < {3})"""
-
-_ARGSORT = f"""
-def kernel(x, position, outer, n, inner):
-    for i in range(outer):
-        for j in range(inner):
-            base = i * n * inner + j
-            for k in range(n):
-                position[base + k * inner] = k
-            start = n // 2
-            end = n
-            while end > 1:
-                if start > 0:
-                    start -= 1
-                else:
-                    end -= 1
-                    last = position[base + end * inner]
-                    position[base + end * inner] = position[base]
-                    position[base] = last
-                root = start
-                child = 2 * root + 1
-                while child < end:
-                    p = position[base + child * inner]
-                    if child + 1 < end:
-                        q = position[base + (child + 1) * inner]
-                        a = x[base + p * inner]
-                        b = x[base + q * inner]
-                        if {_LESS.format("a", "b", "p", "q")}:
-                            child += 1
-                            p = q
-                    r = position[base + root * inner]
-                    a = x[base + r * inner]
-                    b = x[base + p * inner]
-                    if {_LESS.format("a", "b", "r", "p")}:
-                        position[base + root * inner] = p
-                        position[base + child * inner] = r
-                        root = child
-                        child = 2 * root + 1
-                    else:
-                        child = end
-"""
-
-
-def _argsort_type(x: ArrayType, *, axis: int) -> ArrayType:
-    return x.with_dtype(np.int64)
-
-
-argsort: Op = register(
-    Op(
-        name="argsort",
-        kind=Kind.MOVEMENT,
-        evaluate=lambda x, *, axis: np.argsort(x, axis=axis, kind="stable"),
-        infer=_argsort_type,
-        batch=lambda args, batched, *, axis: argsort(args[0], axis=axis + 1),
-        flops=lambda x, *, axis: x.size * math.log2(max(x.shape[axis], 2)),
-        code=Loops(_ARGSORT, lambda types, attrs: split_at(types[0], attrs["axis"])),
-        differentiable=False,
-    )
 )
 
 

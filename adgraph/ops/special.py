@@ -10,11 +10,11 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from adgraph.ir.op import Op
 from adgraph.ops.elementwise import expit_slope, leg, multiply_no_nan
 from adgraph.ops.kinds import elementwise, elementwise_function
+from adgraph.ops.scipy_special import special
 
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 INV_SQRT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
@@ -126,7 +126,6 @@ digamma = elementwise(
     special.digamma,
     lambda y, x: (polygamma(1, x),),
     "digamma({0})",
-    name="digamma",
     weight=30,
     singular=True,
 )

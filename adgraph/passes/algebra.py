@@ -243,9 +243,18 @@ POWERS: dict[float, Callable[[Any], Any]] = {
     2.0: np.square,
     3.0: lambda x: np.square(x) * x,
     4.0: lambda x: np.square(np.square(x)),
+    5.0: lambda x: np.square(np.square(x)) * x,
+    6.0: lambda x: np.square(np.square(x) * x),
+    7.0: lambda x: np.square(np.square(x) * x) * x,
+    8.0: lambda x: np.square(np.square(np.square(x))),
     -1.0: _inverse,
     -2.0: lambda x: _inverse(np.square(x)),
+    -3.0: lambda x: _inverse(np.square(x) * x),
+    -4.0: lambda x: _inverse(np.square(np.square(x))),
     0.5: _root,
+    1.5: lambda x: None if x.dtype.kind != "f" else x * np.sqrt(x),
+    2.5: lambda x: None if x.dtype.kind != "f" else np.square(x) * np.sqrt(x),
+    -0.5: lambda x: None if x.dtype.kind != "f" else _inverse(np.sqrt(x)),
 }
 
 

@@ -95,11 +95,11 @@ def fold(graph: Graph, hits: Hits | None = None) -> Graph:
 
 
 def _foldable(node: Node, known: dict[Value, Array]) -> bool:
-    if node.op.kind is Kind.REGION or symbols_of(node):
+    if node.op.kind is Kind.REGION or not all(v in known for v in node.inputs):
         return False
     if not node.inputs and node.op.kind is not Kind.INDEX:
         return False
-    if not all(v in known for v in node.inputs):
+    if symbols_of(node):
         return False
     elements: int = sum(v.type.size for v in node.outputs)
     if node.op.kind is Kind.VIEW:

@@ -2,23 +2,29 @@
 
 The program becomes an ordered list of units: groups, and nodes that stand alone (data movement,
 library calls). A node joins the first unit at or behind the last of its producers whose iteration
-space admits it, so the order of units is always an order of execution. In the end groups repeat
-cheap nodes whose results they would have to read (`adgraph.passes.repeat`).
+space admits it, so the order of units is always an order of execution. Then groups
+become one where the later reads what the earlier computes, or both read the same. In the end groups
+repeat cheap nodes whose results they would have to read (`adgraph.passes.repeat`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from adgraph.analysis.space import Space
+from adgraph.analysis.space import Space, assembles_scalars
 from adgraph.control.fused import fused
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Kind
 from adgraph.passes.repeat import makers, repeat, replace
 
-MOST_NODES = 40  # LOWERING.md, section 9: compile time grows faster than kernels
+MOST_NODES = 40  # of a group as it grows; two groups may become a larger one
+MOST_JOINED = 120  # more live values than these would not stay in registers
+MOST_SCALARS = 500  # of a group without loops: compile time grows faster than longer ones
 LOOK_AHEAD = 16  # units searched for a common operand
+SHORT_ROW = 16  # elements: what is computed in such rows hardly fills vectors
 
 
 @dataclass
@@ -29,11 +35,19 @@ class _Group:
     space: Space = field(default_factory=Space)
 
     def takes(self, node: Node) -> bool:
-        same_scope = _scope(self.origin) == _scope(node.origin)
-        return same_scope and len(self.space.nodes) < MOST_NODES and self.space.admit(node)
+        most = MOST_SCALARS if self.is_scalar() else MOST_NODES
+        if len(self.space.nodes) >= most or _scope(self.origin) != _scope(node.origin):
+            return False
+        return self.space.admit(node)
 
-    def reads(self, node: Node) -> bool:
-        """Tell whether group and node share a value."""
+    def is_scalar(self) -> bool:
+        """Tell whether the group has no loops."""
+        return self.space.extents == ()
+
+    def suits(self, node: Node) -> bool:
+        """Tell whether group and node share a value, or are both without loops."""
+        if self.is_scalar() and node.output.type.size == 1:
+            return True
         return any(v in self.space or v in self.space.operands for v in node.inputs)
 
 
@@ -57,7 +71,9 @@ def fuse(graph: Graph, *, inside: bool = False) -> Graph:
             units.append(node)
         elif node.op.kind in (Kind.VIEW, Kind.CONSTANT, Kind.INDEX):
             _attach_view(node, units, unit_of, views)
-        elif node.op.kind in (Kind.ELEMENTWISE, Kind.REDUCTION):
+        elif node.op.kind in (Kind.ELEMENTWISE, Kind.REDUCTION) or (
+            not inside and assembles_scalars(node)
+        ):
             at = _join(node, units, unit_of)
             unit_of.update(dict.fromkeys(node.outputs, at))
         else:
@@ -66,9 +82,10 @@ def fuse(graph: Graph, *, inside: bool = False) -> Graph:
     if inside:
         _join_sole_readers(graph, units, views)
     else:
+        _join_groups(units, views)
         _repeat_cheap_nodes(graph, units)
     _drop_dead_nodes(graph, units, views)
-    return _assemble(graph, units, views)
+    return _assemble(graph, units, views, inside=inside)
 
 
 def _with_fused_programs(node: Node) -> Node:
@@ -103,11 +120,137 @@ def _repeat_cheap_nodes(graph: Graph, units: list[_Group | Node]) -> None:
                 _note_reader(readers, group)
 
 
-def _join_sole_readers(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> None:
-    """Move a group into the one that alone reads it: scalars known in between held it back."""
+class _Borders:
+    """What units read and make, found once for each of them, and which pairs do not join."""
+
+    def __init__(self, views: dict[Value, Node]) -> None:
+        self.root = _roots(views)
+        self._known: dict[int, tuple[_Group | Node, set[Value], set[Value]]] = {}
+        self._apart: set[tuple[int, int]] = set()
+
+    def reads(self, unit: _Group | Node) -> set[Value]:
+        """Return what a unit reads, in place of views what they are views of."""
+        return self._of(unit)[1]
+
+    def makes(self, unit: _Group | Node) -> set[Value]:
+        """Return what a unit computes."""
+        return self._of(unit)[2]
+
+    def _of(self, unit: _Group | Node) -> tuple[_Group | Node, set[Value], set[Value]]:
+        if id(unit) not in self._known:
+            read = {self.root.get(v, v) for v in _operands(unit)}
+            self._known[id(unit)] = (unit, read, _makes(unit))
+        return self._known[id(unit)]
+
+    def joined(self, first: _Group, second: _Group) -> _Group | None:
+        """Return one group of two, or None where their nodes do not run in one nest."""
+        pair = id(first), id(second)
+        if pair in self._apart:
+            return None
+        group = _joined(first, second, self.root)
+        if group is None:
+            self._apart.add(pair)
+        return group
+
+
+def _join_groups(units: list[_Group | Node], views: dict[Value, Node]) -> None:
+    """Make one group of two where the later reads what the earlier computes, or both read alike.
+
+    What both read has to be as large as what they compute: groups that share no more than a
+    broadcast row would only keep each other's results alive.
+
+    What stands between them and reads the earlier comes after the new group, the rest before.
+    """
+    borders = _Borders(views)
+    at = 0
+    while at < len(units):
+        begin = max(at - LOOK_AHEAD, 0)
+        window = units[begin : at + 1]
+        joined = _joined_window(window, borders)
+        if joined is None:
+            at += 1
+        else:
+            units[begin : at + 1] = joined
+            at = begin
+
+
+def _joined_window(window: list[_Group | Node], borders: _Borders) -> list[_Group | Node] | None:
+    """Return the units with the last one joined to an earlier group, the nearest that takes it."""
+    last = window[-1]
+    if not isinstance(last, _Group):
+        return None
+    wanted = borders.reads(last)
+    for first in reversed(range(len(window) - 1)):
+        group = window[first]
+        if not isinstance(group, _Group):
+            continue
+        size = max(v.type.size for v in borders.makes(last))
+        alike = {v for v in wanted & borders.reads(group) if v.type.size >= size}
+        if not any(v.type.shape for v in alike | (wanted & borders.makes(group))):
+            continue
+        between = range(first + 1, len(window) - 1)
+        behind = _dependents(group, window, between, borders)
+        if any(borders.makes(window[k]) & wanted for k in behind):
+            continue
+        joined = borders.joined(group, last)
+        if joined is not None:
+            before = [window[k] for k in between if k not in behind]
+            after = [window[k] for k in behind]
+            return [*window[:first], *before, joined, *after]
+    return None
+
+
+def _dependents(
+    group: _Group, window: list[_Group | Node], between: range, borders: _Borders
+) -> list[int]:
+    """Return which units need, by themselves or through others, what a group computes."""
+    made = set(borders.makes(group))
+    found = []
+    for k in between:
+        if not made.isdisjoint(borders.reads(window[k])):
+            made |= borders.makes(window[k])
+            found.append(k)
+    return found
+
+
+def _makes(unit: _Group | Node) -> set[Value]:
+    return set(unit.space.places) if isinstance(unit, _Group) else set(unit.outputs)
+
+
+def _joined(first: _Group, second: _Group, root: dict[Value, Value]) -> _Group | None:
+    """Return one group of two, or None where their nodes do not run in one nest."""
+    nodes = [*first.space.nodes, *second.space.nodes]
+    if _scope(first.origin) != _scope(second.origin) or len(nodes) > MOST_JOINED:
+        return None
+    space = Space()
+    if not all(map(space.admit, nodes)):
+        return None
+    if any(root.get(v, v) in space for v in space.operands):
+        return None  # read through a view that moves elements
+    if any(_in_short_rows(space) and not _in_short_rows(g.space) for g in (first, second)):
+        return None
+    order = min(first.origin.order, second.origin.order)
+    return _Group(Origin(first.origin.location, order, first.origin.scope), space)
+
+
+def _in_short_rows(space: Space) -> bool:
+    if space.depth is None or space.extents is None:
+        return False
+    row = [n for n in space.extents[space.depth :] if isinstance(n, int)]
+    return math.prod(row) < SHORT_ROW
+
+
+def _roots(views: dict[Value, Node]) -> dict[Value, Value]:
+    """Map every view to what it is a view of in the end."""
     root: dict[Value, Value] = {}
     for view in views.values():
         root[view.output] = root.get(view.inputs[0], view.inputs[0]) if view.inputs else view.output
+    return root
+
+
+def _join_sole_readers(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> None:
+    """Move a group into the one that alone reads it: scalars known in between held it back."""
+    root = _roots(views)
     returned = {root.get(v, v) for v in graph.outputs}
     read = [{root.get(v, v) for v in _operands(unit)} for unit in units]
     for first in reversed(range(len(units))):
@@ -229,10 +372,11 @@ def _attach_view(
 
 
 def _join(node: Node, units: list[_Group | Node], unit_of: dict[Value, int]) -> int:
-    first = max((unit_of.get(v, -1) for v in node.inputs), default=-1)
-    for at in range(max(first, 0), min(len(units), max(first, 0) + LOOK_AHEAD)):
+    first = max((0, *(unit_of.get(v, -1) for v in node.inputs)))
+    near = range(first, min(len(units), first + LOOK_AHEAD))
+    for at in (*near, *range(max(near.stop, len(units) - 1), len(units))):
         unit = units[at]
-        if not isinstance(unit, _Group) or not unit.reads(node):
+        if not isinstance(unit, _Group) or not unit.suits(node):
             continue
         if _readable(node, unit, at, unit_of) and unit.takes(node):
             return at
@@ -248,9 +392,13 @@ def _readable(node: Node, group: _Group, at: int, unit_of: dict[Value, int]) -> 
     return all(v in group.space or unit_of.get(v, -1) < at for v in node.inputs)
 
 
-def _assemble(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> Graph:
+def _assemble(
+    graph: Graph, units: list[_Group | Node], views: dict[Value, Node], *, inside: bool
+) -> Graph:
     """Write the units in order, each view before its first reader."""
     needed = _needed_outside(graph, units, views)
+    if inside:  # the kernel around has no rows to give
+        needed.update(v for u in units if isinstance(u, _Group) for v in u.space.reread())
     nodes: list[Node] = []
     written: set[Value] = set(graph.inputs)
 
@@ -284,7 +432,6 @@ def _needed_outside(
             continue
         inside = unit.space
         needed.update(v for n in inside.nodes for v in n.inputs if v not in inside)
-        needed.update(inside.reread())
     pending = [v for v in needed if v in views]
     while pending:
         view = views[pending.pop()]
@@ -317,7 +464,11 @@ def _fused_node(group: _Group, needed: set[Value]) -> Node:
         tuple(renamed[v] for v in outputs),
         _name(inside),
     )
-    return Node(fused, tuple(inputs), outputs, {"body": body}, _common_origin(group, inside))
+    attrs: dict[str, Any] = {"body": body}
+    rows = tuple(space.row_type(v) for v in space.reread() if v not in outputs)
+    if rows:
+        attrs["scratch"] = rows
+    return Node(fused, tuple(inputs), outputs, attrs, _common_origin(group, inside))
 
 
 def _name(nodes: list[Node]) -> str:

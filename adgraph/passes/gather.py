@@ -1,9 +1,9 @@
 """Gradients of stencils: shifted slices added to one array are gathered in one pass over it.
 
-n slices of one value, or of multiples of it, that are added one after the other sweep over the
-array n times. Here the value is put into zeros once, with a margin as wide as the shifts, and the
-array receives one sum of shifted views of that. Five points on 512 by 512 elements then take 130 us
-and not 230 us (64 by 64: 2.0 us and 2.5 us).
+n values that are added to overlapping boxes of an array, one after the other, sweep over it n
+times. Here they become one sum: over what the boxes have in common, with the ends apart
+(`adgraph.passes.peeling`), or of shifted views of one padded value (`adgraph.passes.padding`) where
+the ends would be many. The terms are added in the order of the program.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import math
 import operator
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,39 +22,23 @@ from adgraph.ir.dims import upper_bound
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Index, Slice
 from adgraph.ops.elementwise import add
-from adgraph.ops.shape import add_at, getitem, place
+from adgraph.ops.shape import add_at, concatenate, getitem, place
 from adgraph.passes.assembly import Write, feeds_a_sum, terms_of
 from adgraph.passes.boxes import whole
+from adgraph.passes.padding import Term, combination, margins_of, padded
+from adgraph.passes.peeling import peeled
 from adgraph.passes.rewrite import Hits, Rule, Site, Table, literal, rewrite, same
-from adgraph.tracing.tracer import as_tracer
 
 # In a loop an addition costs no kernel call, and few or small ones stay as they are.
-FEWEST, FEWEST_IN_LOOP = 2, 3
-ELEMENTS, ELEMENTS_IN_LOOP = 2, 4096
+FEWEST, FEWEST_IN_LOOP = 2, 3  # terms that are padded
+ELEMENTS, ELEMENTS_IN_LOOP = 2, 256  # of terms that are padded
+ELEMENTS_PEELED = 256  # of terms in a loop
+FEWEST_ROLLS = 2  # of an array
 NARROW = 2  # how often a shift fits into the extent at least
 
 
-@dataclass(frozen=True)
-class _Term:
-    """A value, times a number, that is added to a box."""
-
-    source: Any
-    number: Any
-    write: Write
-
-    @property
-    def starts(self) -> list[Any]:
-        """The first position of the box on every axis along which it extends."""
-        return [s.start for s in self.slices]
-
-    @property
-    def slices(self) -> list[Slice]:
-        """The entries of the index that are slices."""
-        return [entry for entry in self.write.index if isinstance(entry, Slice)]
-
-
 def gather(graph: Graph, hits: Hits | None = None) -> Graph:
-    """Replace additions of shifted slices of one value by one addition of their sum."""
+    """Replace additions to shifted slices of an array by additions of their sums."""
     return rewrite(graph, TABLE, Counter() if hits is None else hits)
 
 
@@ -62,27 +46,31 @@ def _gather(site: Site) -> Any:
     if feeds_a_sum(site):
         return None
     others, writes = terms_of(site)
-    groups = [group for group in _groups(site, writes) if _worth(site, group)]
-    if not groups:
+    terms = [_term(site, write) for write in writes if _dense(write)]
+    if len(terms) < 2:
         return None
-    used = {id(term.write) for group in groups for term in group}
-    sums = [_sum(group) for group in groups]
-    return _total(site, others, [*sums, *(w for w in writes if id(w) not in used)])
+    rolls = _rolls(site, terms)
+    if rolls:
+        rolled = {term.write for roll in rolls for term in roll.terms}
+        total = combination([(roll.value, roll.number) for roll in rolls])
+        return _total(site, [*others, total], [w for w in writes if w not in rolled])
+    sums: list[Write] = []
+    used: set[Write] = set()
+    for group in _parted(terms, _near):
+        for part, made in _joined(site, group):
+            sums += made
+            used.update(term.write for term in part)
+    if not sums:
+        return None
+    return _total(site, others, [*sums, *(w for w in writes if w not in used)])
 
 
-def _groups(site: Site, writes: Sequence[Write]) -> list[list[_Term]]:
-    """Part the boxes into those that hold multiples of one value and are shifted by numbers."""
-    groups: list[list[_Term]] = []
-    for write in writes:
-        if any(isinstance(entry, Slice) and entry.step != 1 for entry in write.index):
-            continue
-        term = _Term(*_multiple(site, write.value), write)
-        group = next((g for g in groups if _shifted(g[0], term)), None)
-        if group is None:
-            groups.append([term])
-        else:
-            group.append(term)
-    return groups
+def _dense(write: Write) -> bool:
+    return all(not isinstance(entry, Slice) or entry.step == 1 for entry in write.index)
+
+
+def _term(site: Site, write: Write) -> Term:
+    return Term(*_multiple(site, write.value), write)
 
 
 def _multiple(site: Site, value: Any) -> tuple[Any, Any]:
@@ -99,66 +87,129 @@ def _multiple(site: Site, value: Any) -> tuple[Any, Any]:
     return value, site.type.dtype.type(1)
 
 
-def _shifted(a: _Term, b: _Term) -> bool:
-    """Tell whether two boxes hold one value and differ in their slices' starts, by numbers."""
-    pairs = list(zip(a.write.index, b.write.index, strict=True))
-    return same(a.source, b.source) and all(map(_shifted_axis, pairs))
+def _joined(site: Site, terms: list[Term]) -> Iterator[tuple[list[Term], list[Write]]]:
+    """Iterate over terms that are joined, all or those that have more in common, and their sums."""
+    for alike in (None, _equal_sizes, _same_source):
+        parts = [terms] if alike is None else _parted(terms, alike)
+        found = [(part, made) for part in parts if (made := _sums(site, part, alike))]
+        if found:
+            yield from found
+            return
 
 
-def _shifted_axis(pair: tuple[Any, Any]) -> bool:
-    a, b = pair
+def _sums(site: Site, terms: list[Term], alike: Any) -> list[Write] | None:
+    if alike is _same_source:
+        return [padded(terms)] if _worth_padding(site, terms) else None
+    return peeled(site, terms) if _worth_peeling(site, terms) else None
+
+
+# --- both parts of a roll -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Roll:
+    """Two terms that add all of a multiple of an array, its end in front of its beginning."""
+
+    terms: tuple[Term, Term]
+    source: Any
+    number: Any
+    axis: int
+
+    @property
+    def value(self) -> Any:
+        """The array, rolled."""
+        n, cut = self.source.shape[self.axis], int(self.terms[0].slices[self.axis].size)
+        parts = _box(self.source, self.axis, n - cut, cut), _box(self.source, self.axis, 0, n - cut)
+        return concatenate(*(getitem(self.source, index=i) for i in parts), axis=self.axis)
+
+
+def _rolls(site: Site, terms: Sequence[Term]) -> list[_Roll]:
+    """Return pairs of terms that come from gradients of `np.roll`, several of each array."""
+    if site.type.ragged or site.type.size < ELEMENTS_PEELED:
+        return []
+    found = list(_pairs(site, terms))
+    return [r for r in found if sum(same(r.source, x.source) for x in found) >= FEWEST_ROLLS]
+
+
+def _pairs(site: Site, terms: Sequence[Term]) -> Iterator[_Roll]:
+    parts: dict[tuple[Any, ...], Term] = {}
+    arrays: dict[int, Any] = {}
+    for term in terms:
+        read = site.made(term.source, getitem)
+        if read is not None and read.args[0].shape == site.type.shape:
+            array = id(read.args[0].cell.value)
+            arrays[array] = read.args[0]
+            parts[array, term.number, read.attrs["index"], term.write.index] = term
+    for (array, number, read_at, index), term in parts.items():
+        for axis, n in enumerate(site.type.shape):
+            cut = index[axis].size if isinstance(index[axis], Slice) else n
+            if not 0 < cut < n:
+                continue
+            beginning, back = (_box(arrays[array], axis, at, n - cut) for at in (0, cut))
+            other = parts.get((array, number, beginning, back))
+            end, front = (_box(arrays[array], axis, at, cut) for at in (n - cut, 0))
+            if other is not None and (read_at, index) == (end, front):
+                source, factor = _multiple(site, arrays[array])
+                yield _Roll((term, other), source, factor * number, axis)
+
+
+def _box(x: Any, axis: int, start: int, size: int) -> Index:
+    """Return the index of positions of one axis."""
+    sides = [Slice(0, n, 1) for n in x.shape]
+    sides[axis] = Slice(start, size, 1)
+    return tuple(sides)
+
+
+def _parted(terms: Sequence[Term], alike: Callable[[Term, Term], bool]) -> list[list[Term]]:
+    """Part terms into lists of those that are like the first of the list."""
+    parts: list[list[Term]] = []
+    for term in terms:
+        part = next((p for p in parts if alike(p[0], term)), None)
+        if part is None:
+            parts.append([term])
+        else:
+            part.append(term)
+    return parts
+
+
+def _near(a: Term, b: Term) -> bool:
+    """Tell whether two boxes differ by numbers only, and are about as large as each other."""
+    return all(map(_near_axis, a.write.index, b.write.index))
+
+
+def _near_axis(a: Any, b: Any) -> bool:
     if not isinstance(a, Slice) or not isinstance(b, Slice):
         return bool(a == b)
-    return a.size == b.size and isinstance(a.start - b.start, int)
+    if not isinstance(a.start - b.start, int) or not isinstance(a.size - b.size, int):
+        return False
+    smaller, larger = sorted((upper_bound(a.size) or 0, upper_bound(b.size) or 0))
+    return NARROW * smaller >= larger
 
 
-def _worth(site: Site, group: Sequence[_Term]) -> bool:
+def _equal_sizes(a: Term, b: Term) -> bool:
+    return [s.size for s in a.slices] == [s.size for s in b.slices]
+
+
+def _same_source(a: Term, b: Term) -> bool:
+    return same(a.source, b.source) and _equal_sizes(a, b)
+
+
+def _elements(terms: Sequence[Term]) -> int:
+    return math.prod(upper_bound(s.size) or 0 for s in terms[0].slices)
+
+
+def _worth_peeling(site: Site, terms: Sequence[Term]) -> bool:
+    fewest = ELEMENTS_PEELED if site.inside else ELEMENTS
+    return len(terms) > 1 and _elements(terms) >= fewest
+
+
+def _worth_padding(site: Site, terms: Sequence[Term]) -> bool:
     fewest = FEWEST_IN_LOOP if site.inside else FEWEST
     elements = ELEMENTS_IN_LOOP if site.inside else ELEMENTS
-    sizes = [upper_bound(s.size) or 0 for s in group[0].slices]
-    narrow = all(NARROW * d <= n for d, n in zip(_margins(group), sizes, strict=True))
-    return len(group) >= fewest and math.prod(sizes) >= elements and narrow
-
-
-def _shifts(group: Sequence[_Term]) -> Iterator[list[int]]:
-    """Iterate over the axes; give how far each term is from the lowest one."""
-    for starts in zip(*(term.starts for term in group), strict=True):
-        from_first = [start - starts[0] for start in starts]
-        yield [d - min(from_first) for d in from_first]
-
-
-def _margins(group: Sequence[_Term]) -> list[int]:
-    return [max(shifts) for shifts in _shifts(group)]
-
-
-def _sum(group: Sequence[_Term]) -> Write:
-    """Return the sum of shifted terms, and the box that holds them all."""
-    margins, sizes = _margins(group), [s.size for s in group[0].slices]
-    middle = tuple(Slice(d, n, 1) for d, n in zip(margins, sizes, strict=True))
-    shape = tuple(n + 2 * d for d, n in zip(margins, sizes, strict=True))
-    padded = place(group[0].source, index=middle, shape=shape)
-    sums: dict[Any, Any] = {}
-    for term, shifts in zip(group, zip(*_shifts(group), strict=True), strict=True):
-        extents = zip(shifts, margins, sizes, strict=True)
-        view = getitem(padded, index=tuple(Slice(m - d, n + m, 1) for d, m, n in extents))
-        sums[term.number] = sums[term.number] + view if term.number in sums else view
-    terms = [_scaled(total, number) for number, total in sums.items()]
-    return Write(functools.reduce(operator.add, terms), _hull(group))
-
-
-def _scaled(x: Any, number: Any) -> Any:
-    return x if number == 1 else x * as_tracer(np.asarray(number))
-
-
-def _hull(group: Sequence[_Term]) -> Index:
-    """Return the smallest box around the boxes of all terms."""
-    pairs = zip(group[0].starts, _shifts(group), strict=True)
-    lows = iter([start - shifts[0] for start, shifts in pairs])
-    margins = iter(_margins(group))
-    return tuple(
-        Slice(next(lows), entry.size + next(margins), 1) if isinstance(entry, Slice) else entry
-        for entry in group[0].write.index
-    )
+    if len(terms) < fewest or _elements(terms) < elements:
+        return False
+    sizes = [upper_bound(s.size) or 0 for s in terms[0].slices]
+    return all(NARROW * d <= n for d, n in zip(margins_of(terms), sizes, strict=True))
 
 
 def _total(site: Site, others: Sequence[Any], writes: Sequence[Write]) -> Any:

@@ -46,17 +46,27 @@ def _slice_of_sum(site: Site) -> Any:
     """A slice of an array that was added to.
 
     A single element is added up on its own. A larger part is read where it has been added: that is
-    a view, and no array of its own.
+    a view, and no array of its own. It is read behind additions to other boxes, too: one that
+    nothing else reads is joined with the next.
     """
     inner = site.made(site.args[0], add_at)
     if inner is None:
         return None
     wanted, written = site.attrs["index"], inner.attrs["index"]
-    before = getitem(inner.args[0], index=wanted)
     if disjoint(wanted, written):
-        return before
+        return getitem(inner.args[0], index=wanted) if _untouched(inner, wanted) else None
     part = relative(written, wanted) if _single(wanted) else None
-    return None if part is None else before + getitem(inner.args[1], index=part)
+    if part is None:
+        return None
+    return getitem(inner.args[0], index=wanted) + getitem(inner.args[1], index=part)
+
+
+def _untouched(sum: Site, wanted: Index) -> bool:
+    """Tell whether a chain of additions begins before one to a box is met."""
+    inner: Site | None = sum
+    while inner is not None and disjoint(wanted, inner.attrs["index"]):
+        inner = inner.made(inner.args[0], add_at)
+    return inner is None or _single(wanted)
 
 
 def _slice_of_place(site: Site) -> Any:

@@ -1,9 +1,9 @@
 """The passes in order, and the report of what they did.
 
-`CANONICAL` runs on a program before its derivatives are taken, `FINAL` on the program that will be
-compiled. `run_pipeline(graph, passes)` gives the graph and a `Report`. The environment variable
-`ADGRAPH_DUMP=simplify,cse` (or `all`) writes the text before and after those passes to standard
-error, or into the folder `ADGRAPH_DUMP_DIR`.
+`CANONICAL` runs on a program before its derivatives are taken, `FINAL` on derivatives, `COMPILED`
+on the program that will be compiled. `run_pipeline(graph, passes)` gives the graph and a `Report`.
+The environment variable `ADGRAPH_DUMP=simplify,cse` (or `all`) writes the text before and after
+those passes to standard error, or into the folder `ADGRAPH_DUMP_DIR`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ from adgraph.passes.cleanup import cse, dce, fold
 from adgraph.passes.gather import gather
 from adgraph.passes.hoist import hoist
 from adgraph.passes.interface import interface
+from adgraph.passes.margins import margins
+from adgraph.passes.products import accumulate, products
 from adgraph.passes.rewrite import Hits, count_nodes
-from adgraph.passes.simplify import release, simplify
+from adgraph.passes.simplify import factor, release, simplify
 from adgraph.passes.stabilize import stabilize
+from adgraph.passes.turns import turns
+from adgraph.passes.windows import narrow
+from adgraph.passes.wraps import wraps
 
 Dump = Callable[[str, Graph, Graph], None]
 
@@ -41,15 +46,49 @@ class Pass:
 FOLD = Pass("fold", fold, "compute constants")
 SIMPLIFY = Pass("simplify", simplify, "replace expressions by simpler ones")
 STABILIZE = Pass("stabilize", stabilize, "replace formulas by numerically better ones")
+FACTOR = Pass("factor", factor, "leave little to be done for each element")
 RELEASE = Pass("release", release, "remove stop_gradient")
 CSE = Pass("cse", cse, "merge equal expressions")
 DCE = Pass("dce", dce, "remove what no output needs")
 INTERFACE = Pass("interface", interface, "simplify what loops and branches take and give")
+PRODUCTS = Pass("products", products, "compute matrix products with less work")
+ACCUMULATE = Pass("accumulate", accumulate, "add to a matrix product what another one gives")
 GATHER = Pass("gather", gather, "add shifted slices of one value in one pass")
+NARROW = Pass("narrow", narrow, "look at the elements of a window only")
+MARGINS = Pass("margins", margins, "write the zeros around what a loop places once")
+WRAPS = Pass("wraps", wraps, "copy an array that is rolled once, with margins")
+TURNS = Pass("turns", turns, "run trips together whose arrays take turns")
 HOIST = Pass("hoist", hoist, "move out of loops what every trip computes alike")
 
-CANONICAL = (INTERFACE, FOLD, SIMPLIFY, STABILIZE, SIMPLIFY, FOLD, CSE, INTERFACE, DCE, HOIST)
-FINAL = (RELEASE, INTERFACE, FOLD, SIMPLIFY, GATHER, FOLD, CSE, INTERFACE, DCE, HOIST)
+CANONICAL = (
+    INTERFACE,
+    FOLD,
+    SIMPLIFY,
+    STABILIZE,
+    FACTOR,
+    PRODUCTS,
+    FOLD,
+    CSE,
+    INTERFACE,
+    DCE,
+    HOIST,
+)
+FINAL = (
+    RELEASE,
+    INTERFACE,
+    FOLD,
+    SIMPLIFY,
+    FACTOR,
+    PRODUCTS,
+    GATHER,
+    FOLD,
+    CSE,
+    INTERFACE,
+    NARROW,
+    DCE,
+    HOIST,
+)
+COMPILED = (*CANONICAL, *FINAL, WRAPS, TURNS, MARGINS, ACCUMULATE)
 
 
 @dataclass(frozen=True)
@@ -113,13 +152,14 @@ def run_pipeline(
     """
     records = []
     start = graph
+    size = count_nodes(graph)
     for position, step in enumerate(passes):
         hits: Hits = Counter()
         began = time.perf_counter()
         result = _run(step, graph, hits, verify=verify)
         seconds = time.perf_counter() - began
-        sizes = count_nodes(graph), count_nodes(result)
-        records.append(PassRecord(step.name, *sizes, dict(hits), seconds))
+        before, size = size, size if result is graph else count_nodes(result)
+        records.append(PassRecord(step.name, before, size, dict(hits), seconds))
         if dump is not None:
             dump(step.name, graph, result)
         _dump_as_asked(step.name, position, start, graph, result)

@@ -49,31 +49,75 @@ class Rule:
     accepted: str = ""
 
 
-@dataclass(frozen=True)
-class Site:
-    """One application of an op: its operands are tracers of the graph being rebuilt.
+class Surroundings:
+    """What a walk knows around a site: what makes a value, and what reads it in the old graph.
 
-    `readers` are those of its result in the graph it comes from; none are known for a node that a
-    rule has just made.
+    `asked` tells whether a rule wanted to know about readers. What it found then may change
+    although the site and all that it is computed from stay the same.
     """
 
-    op: Op
-    args: tuple[Any, ...]
-    attrs: Mapping[str, Any]
-    type: ArrayType
-    readers: tuple[Reader, ...]
-    book: Mapping[Value, tuple[Reader, ...]]
-    inside: bool = False  # whether the program is one inside a node
+    def __init__(self, builder: Builder, inside: bool) -> None:
+        self.producer = builder.producer
+        self.inside = inside
+        self.asked = False
+        self._readers: dict[Value, tuple[Reader, ...]] = {}
+
+    def enter(self, value: Value, more: tuple[Reader, ...]) -> None:
+        """Add readers of a value."""
+        known = self._readers.get(value)
+        self._readers[value] = known + more if known else more
+
+    def readers(self, value: Value) -> tuple[Reader, ...]:
+        """Return the readers of a value; of a node that a rule has just made none are known."""
+        return self._readers.get(value, ())
+
+    def __contains__(self, value: Value) -> bool:
+        return value in self._readers
+
+
+class Site:
+    """One application of an op: its operands are tracers of the graph being rebuilt."""
+
+    __slots__ = ("_readers", "args", "around", "attrs", "op", "type")
+
+    def __init__(
+        self,
+        op: Op,
+        args: tuple[Any, ...],
+        attrs: Mapping[str, Any],
+        type: ArrayType,
+        readers: tuple[Reader, ...],
+        around: Surroundings,
+    ) -> None:
+        self.op = op
+        self.args = args
+        self.attrs = attrs
+        self.type = type
+        self.around = around
+        self._readers = readers
+
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        """Those that read the result in the old graph."""
+        self.around.asked = True
+        return self._readers
+
+    @property
+    def inside(self) -> bool:
+        """Whether the program is one inside a node."""
+        return self.around.inside
 
     def made(self, x: Any, *keys: Key) -> Site | None:
         """Return the site that computes `x` if its op is one of `keys`."""
         value = _value(x)
-        node = current().producer(value)
-        if node is None or len(node.outputs) > 1 or not _is(node.op, keys):
+        node = self.around.producer(value)
+        if node is None or not _is(node.op, keys) or len(node.outputs) > 1:
             return None
-        args = tuple(map(tracer, node.inputs))
-        readers = self.book.get(value, ())
-        return Site(node.op, args, node.attrs, value.type, readers, self.book, self.inside)
+        return site_of(node, self.around.readers(value), self.around)
+
+    def with_args(self, args: tuple[Any, ...]) -> Site:
+        """Return the application of the op to other operands, seen by the same readers."""
+        return Site(self.op, args, self.attrs, self.type, self._readers, self.around)
 
     def fitted(self, x: Any) -> Any:
         """Broadcast `x` to the site's shape; None if it does not have the site's dtype."""
@@ -88,6 +132,12 @@ class Site:
     def number(self, value: Any) -> Any:
         """Return a number as a constant of the site's dtype."""
         return as_tracer(np.asarray(value, self.type.dtype))
+
+
+def site_of(node: Node, readers: tuple[Reader, ...], around: Surroundings) -> Site:
+    """Return the site that a node is."""
+    args = tuple(map(tracer, node.inputs))
+    return Site(node.op, args, node.attrs, node.output.type, readers, around)
 
 
 def _is(op: Op, keys: tuple[Key, ...]) -> bool:
@@ -128,13 +178,18 @@ def equals(x: Any, number: float) -> bool:
 # --- the walk ------------------------------------------------------------------------------------
 
 
-class Table:
-    """Rules found by the op they look at, in the order of the table."""
+class _Group:
+    """Rules that are used together, and the nodes that none of them changes.
+
+    A rule sees a node and what its operands are computed from, all of which the node holds: what
+    was found once stays true. Programs inside nodes have a memory of their own.
+    """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
         self._found: dict[Op, tuple[Rule, ...]] = {}
-        self._settled: weakref.ref[Graph] | None = None
+        self._outside: weakref.WeakSet[Node] = weakref.WeakSet()
+        self._inside: weakref.WeakSet[Node] = weakref.WeakSet()
 
     def of(self, op: Op) -> tuple[Rule, ...]:
         """Return the rules for an op."""
@@ -142,33 +197,66 @@ class Table:
             self._found[op] = tuple(rule for rule in self.rules if _is(op, rule.on))
         return self._found[op]
 
-    def concerns(self, graph: Graph) -> bool:
-        """Tell whether a graph has a node that a rule looks at."""
-        return any(self.of(n.op) or any(map(self.concerns, n.regions())) for n in graph.nodes)
+    def settled(self, inside: bool) -> weakref.WeakSet[Node]:
+        """Return the nodes that no rule changes, of programs or of those inside nodes."""
+        return self._inside if inside else self._outside
 
-    def settle(self, graph: Graph) -> None:
-        """Remember that no rule applies to a graph, so that the next pass need not look."""
-        self._settled = weakref.ref(graph)
 
-    def settled(self, graph: Graph) -> bool:
-        """Tell whether this is the graph last found to be settled."""
-        return self._settled is not None and self._settled() is graph
+_groups: dict[tuple[Rule, ...], _Group] = {}
+
+
+class Table:
+    """Groups of rules, in order; each rule is found by the op it looks at.
+
+    What is found out about a group of rules holds in every table that has it.
+    """
+
+    def __init__(self, *groups: tuple[Rule, ...]) -> None:
+        self.rules = tuple(rule for group in groups for rule in group)
+        self.groups = tuple(_groups.setdefault(group, _Group(group)) for group in groups)
+        self._concerned: dict[Op, tuple[_Group, ...]] = {}
+        self._final: tuple[weakref.ref[Graph], bool] | None = None
+
+    def of(self, op: Op) -> tuple[_Group, ...]:
+        """Return the groups with rules for an op."""
+        if op not in self._concerned:
+            self._concerned[op] = tuple(group for group in self.groups if group.of(op))
+        return self._concerned[op]
+
+    def open(self, node: Node, inside: bool) -> tuple[_Group, ...]:
+        """Return the groups of which a rule may change a node."""
+        groups = self.of(node.op)
+        return tuple([group for group in groups if node not in group.settled(inside)])
+
+    def concerns(self, graph: Graph, inside: bool) -> bool:
+        """Tell whether a graph has a node that a rule may change."""
+        if self._final is not None and self._final[0]() is graph and self._final[1] is inside:
+            return False
+        return any(
+            self.open(node, inside) or any(self.concerns(r, True) for r in node.regions())
+            for node in graph.nodes
+        )
+
+    def finish(self, graph: Graph, inside: bool) -> None:
+        """Remember that no rule changes a graph, so that the next pass need not look."""
+        self._final = weakref.ref(graph), inside
 
 
 def rewrite(graph: Graph, table: Table, hits: Hits | None = None, *, inside: bool = False) -> Graph:
     """Apply rules until none applies, at most `ROUNDS` times over the graph; count the hits.
 
-    `inside` says that the graph is a program inside a node.
+    `inside` says that the graph is a program inside a node. Nodes that no rule concerns stay
+    themselves.
     """
     hits = Counter() if hits is None else hits
     graph = prune(graph)
     for _ in range(ROUNDS):
-        if table.settled(graph) or not table.concerns(graph):
+        if not table.concerns(graph, inside):
             break
         walk = _Walk(graph, table, hits, inside)
         rebuilt = walk.run()
         if not walk.changed:
-            table.settle(graph)
+            table.finish(graph, inside)
             break
         graph = prune(rebuilt)
     return graph
@@ -183,15 +271,16 @@ class _Walk:
         self._table = table
         self._hits = hits
         self._readers = readers(graph)
-        self._book: dict[Value, tuple[Reader, ...]] = {}
+        self._around: Surroundings
         self.changed = False
 
     def run(self) -> Graph:
         graph = self._graph
         with building() as builder:
+            self._around = Surroundings(builder, self._inside)
             env: dict[Value, Value] = {}
             for value in graph.inputs:
-                self._enter(env, value, builder.input(value.type, value.name))
+                self._enter(env, value, builder.adopt(value))
             for node in graph.nodes:
                 builder.origin = node.origin
                 operands = tuple([env[v] for v in node.inputs])
@@ -206,53 +295,70 @@ class _Walk:
 
     def _enter(self, env: dict[Value, Value], old: Value, new: Value) -> None:
         env[old] = new
-        known, more = self._book.get(new), self._readers.get(old, ())
-        self._book[new] = known + more if known else more
+        self._around.enter(new, self._readers.get(old, ()))
 
     def _node(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...]:
         node = with_regions(node, self._region)
-        rules = self._table.of(node.op)
-        if rules and len(node.outputs) == 1:
-            args = tuple(map(tracer, operands))
-            readers = self._readers.get(node.output, ())
-            type, book = node.output.type, self._book
-            site = Site(node.op, args, node.attrs, type, readers, book, self._inside)
-            replacement = self._settle(builder, site)
-            if replacement is not None:
-                return (replacement,)
-        types = tuple(v.type for v in node.outputs)
-        return builder.emit(node.op, operands, node.attrs, types=types)
+        groups = () if len(node.outputs) > 1 else self._table.of(node.op)
+        if groups and operands == node.inputs:
+            groups = self._table.open(node, self._inside)
+        if not groups:
+            return builder.keep(node, operands)
+        readers = self._readers.get(node.output, ())
+        args = tuple(map(tracer, operands))
+        site = Site(node.op, args, node.attrs, node.output.type, readers, self._around)
+        untouched: list[_Group] = []
+        replacement = self._apply(site, groups, untouched)
+        if replacement is not None:
+            return (self._settle(replacement, readers),)
+        (result,) = builder.keep(node, operands)
+        kept = builder.producer(result)
+        assert kept is not None
+        for group in untouched:
+            group.settled(self._inside).add(kept)
+        return (result,)
 
     def _region(self, region: Graph) -> Graph:
         result = rewrite(region, self._table, self._hits, inside=True)
         self.changed = self.changed or result is not region
         return result
 
-    def _settle(self, builder: Builder, site: Site) -> Value | None:
-        """Apply rules to a site, and to what replaces it, until none applies."""
-        value = None
-        for _ in range(TURNS):
-            new = self._apply(site)
+    def _settle(self, value: Value, readers: tuple[Reader, ...]) -> Value:
+        """Apply rules to what has replaced a site, until none applies."""
+        for _ in range(TURNS - 1):
+            made = self._around.producer(value)
+            if made is None or len(made.outputs) > 1 or value in self._around:
+                return value
+            site = site_of(made, readers, self._around)
+            new = self._apply(site, self._table.of(site.op), [])
             if new is None or new is value:
                 return value
             value = new
-            made = site.made(tracer(value), *Kind)
-            if made is None or value in self._book:
-                return value
-            site = replace(made, readers=site.readers)
         return value
 
-    def _apply(self, site: Site) -> Value | None:
-        for rule in self._table.of(site.op):
-            result = _result(rule, site)
-            if result is not None and not _repeats(result, site):
-                value = read(result)
-                if value.type != site.type:
-                    raise GraphError(f"the rule {rule.name!r} turned {site.type} into {value.type}")
-                self._hits[rule.name] += 1
-                self.changed = True
-                return value
+    def _apply(
+        self, site: Site, groups: tuple[_Group, ...], untouched: list[_Group]
+    ) -> Value | None:
+        """Apply the first rule that changes a site.
+
+        Of groups without one, those are `untouched` whose rules have not asked about readers.
+        """
+        for group in groups:
+            self._around.asked = False
+            for rule in group.of(site.op):
+                result = _result(rule, site)
+                if result is not None and not _repeats(result, site):
+                    return self._counted(rule, read(result), site)
+            if not self._around.asked:
+                untouched.append(group)
         return None
+
+    def _counted(self, rule: Rule, value: Value, site: Site) -> Value:
+        if value.type != site.type:
+            raise GraphError(f"the rule {rule.name!r} turned {site.type} into {value.type}")
+        self._hits[rule.name] += 1
+        self.changed = True
+        return value
 
 
 def _result(rule: Rule, site: Site) -> Any:
@@ -265,7 +371,7 @@ def _result(rule: Rule, site: Site) -> Any:
 
 def _repeats(result: Any, site: Site) -> bool:
     """Tell whether a replacement is the application it would replace."""
-    node = current().producer(read(result))
+    node = site.around.producer(read(result))
     return (
         node is not None
         and node.op is site.op

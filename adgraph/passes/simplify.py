@@ -12,11 +12,13 @@ from adgraph.ir.graph import Graph
 from adgraph.ops.constant import stop_gradient
 from adgraph.passes.algebra import ALGEBRA
 from adgraph.passes.assembly import ASSEMBLY
+from adgraph.passes.factors import FACTORS
 from adgraph.passes.movement import MOVEMENT
 from adgraph.passes.rewrite import Hits, Rule, Site, Table, rewrite
 from adgraph.passes.views import VIEWS
 
-LOCAL = Table((*VIEWS, *MOVEMENT, *ALGEBRA))
+LOCAL = Table(VIEWS, MOVEMENT, ALGEBRA)
+FACTORED = Table(VIEWS, MOVEMENT, ALGEBRA, FACTORS)
 CHAINS = Table(ASSEMBLY)
 
 
@@ -25,6 +27,14 @@ def simplify(graph: Graph, hits: Hits | None = None) -> Graph:
     plain = rewrite(graph, LOCAL, hits)
     joined = rewrite(plain, CHAINS, hits)
     return joined if joined is plain else rewrite(joined, LOCAL, hits)
+
+
+def factor(graph: Graph, hits: Hits | None = None) -> Graph:
+    """Simplify, and move factors that are the same along axes to where they are few.
+
+    This hides a softmax and its like, which must have been found before.
+    """
+    return rewrite(graph, FACTORED, hits)
 
 
 def _release(site: Site) -> Any:

@@ -2,7 +2,8 @@
 
 The rules rewrite the primal program, before it is differentiated, so that gradients are as good as
 values: log(1 + x) keeps small x, the logarithm of a sum of exponentials and softmax neither
-overflow nor underflow. Results differ from the formula's own by the rounding that is avoided.
+overflow nor underflow. What cancels in a derivative is not differentiated. Results differ from the
+formula's own by the rounding that is avoided.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from adgraph.ir.graph import Graph
 from adgraph.ir.op import Kind
+from adgraph.ir.types import Slice
 from adgraph.ops.constant import stop_gradient
 from adgraph.ops.elementwise import where
 from adgraph.ops.reduction import reduce_max, reduce_sum, spread
-from adgraph.ops.shape import reshape
+from adgraph.ops.shape import broadcast, getitem, reshape
+from adgraph.ops.special import expit, log_expit
 from adgraph.passes.rewrite import Hits, Rule, Site, Table, equals, literal, rewrite, same
 
 # --- logarithms ----------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ def _sum_of_exponentials(site: Site, x: Any) -> Site | None:
     inner = total.made(total.args[0], np.exp)
     if inner is None or not inner.type.size or _is_shifted(inner):
         return None
-    return Site(total.op, inner.args, total.attrs, total.type, total.readers, total.book)
+    return total.with_args(inner.args)
 
 
 def _shift(site: Site, x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -173,6 +175,115 @@ def _is_shifted(exponential: Site) -> bool:
         shift = step.args[1] if step.op is where else step.args[0]
     top = exponential.made(shift, reduce_max)
     return top is not None and same(top.args[0], difference.args[0])
+
+
+# --- shifts by the user's own maximum: the derivative does not see them ---------------------------
+
+
+def _softmax_of_shifted(site: Site) -> Any:
+    """exp(x - m) / sum(exp(x - m)) does not depend on m."""
+    above = site.made(site.args[0], np.exp)
+    total = _folded(site, site.args[1])
+    if above is None or total is None or not same(site.args[0], total.args[0]):
+        return None
+    shifted = _without_derivative(above, total.attrs["axis"])
+    if shifted is None:
+        return None
+    exponentials = np.exp(shifted)
+    below = reduce_sum(exponentials, axis=total.attrs["axis"])
+    return site.fitted(exponentials / np.reshape(below, _unstretched(site, site.args[1]).shape))
+
+
+def _log_of_shifted_sum(site: Site) -> Any:
+    """log(sum(exp(x - m))) + m does not depend on m."""
+    for logarithm, shift in (site.args, site.args[::-1]):
+        total = _sum_of_shifted(site, logarithm)
+        if total is None:
+            continue
+        exponential = total.made(total.args[0], np.exp)
+        shifted = None if exponential is None else _without_derivative(exponential, **total.attrs)
+        if shifted is None or not _is_shift_of(site, shift, total):
+            continue
+        below = np.log(reduce_sum(np.exp(shifted), axis=total.attrs["axis"]))
+        return site.fitted(np.reshape(below, logarithm.shape) + stop_gradient(shift))
+    return None
+
+
+def _log_softmax_of_shifted(site: Site) -> Any:
+    """(x - m) - log(sum(exp(x - m))) does not depend on m."""
+    difference, logarithm = site.args
+    total = _sum_of_shifted(site, logarithm)
+    exponential = None if total is None else total.made(total.args[0], np.exp)
+    if total is None or exponential is None or not same(exponential.args[0], difference):
+        return None
+    shifted = _without_derivative(exponential, total.attrs["axis"])
+    if shifted is None:
+        return None
+    below = np.log(reduce_sum(np.exp(shifted), axis=total.attrs["axis"]))
+    return site.fitted(shifted - np.reshape(below, _unstretched(site, logarithm).shape))
+
+
+def _unstretched(site: Site, x: Any) -> Any:
+    """Return an operand before it was broadcast."""
+    stretched = site.made(x, broadcast)
+    return x if stretched is None else stretched.args[0]
+
+
+def _folded(site: Site, x: Any) -> Site | None:
+    """Return the site of the sum that `x` is a view of."""
+    x = _unstretched(site, x)
+    shaped = site.made(x, reshape)
+    total = site.made(x if shaped is None else shaped.args[0], reduce_sum)
+    return None if total is None or not _real(total) else total
+
+
+def _sum_of_shifted(site: Site, x: Any) -> Site | None:
+    """Return the site of the sum whose logarithm `x` is, under whatever shape."""
+    x = _unstretched(site, x)
+    shaped = site.made(x, reshape)
+    logarithm = site.made(x if shaped is None else shaped.args[0], np.log)
+    return None if logarithm is None else _folded(site, logarithm.args[0])
+
+
+def _without_derivative(exponential: Site, axis: tuple[int, ...]) -> Any:
+    """Return x - m for exp(x - m), with m held fixed, if m is a maximum, the same along axes."""
+    difference = exponential.made(exponential.args[0], np.subtract)
+    if difference is None or not _real(exponential):
+        return None
+    x, shift = difference.args
+    source = _unstretched(exponential, shift)
+    extents = (1,) * (exponential.args[0].ndim - source.ndim) + source.shape
+    if any(extents[a] != 1 for a in axis) or _maximum_behind(exponential, shift) is None:
+        return None
+    return x - stop_gradient(shift)
+
+
+def _maximum_behind(site: Site, x: Any) -> Any:
+    """Return the maximum that `x` shows in another shape, its elements in order."""
+    while (view := site.made(x, Kind.VIEW)) is not None:
+        if view.op not in (broadcast, reshape) and not _drops_axes(view):
+            return None
+        x = view.args[0]
+    return x if site.made(x, reduce_max) is not None else None
+
+
+def _drops_axes(view: Site) -> bool:
+    """Tell whether a view does nothing but drop axes of extent one."""
+    return (
+        view.op is getitem
+        and [n for n in view.args[0].shape if n != 1] == [n for n in view.type.shape if n != 1]
+        and all(not isinstance(i, Slice) or i.step == 1 for i in view.attrs["index"])
+    )
+
+
+def _is_shift_of(site: Site, shift: Any, total: Site) -> bool:
+    """Tell whether a sum of exponentials was shifted by what is added to its logarithm."""
+    exponential = total.made(total.args[0], np.exp)
+    difference = None if exponential is None else total.made(exponential.args[0], np.subtract)
+    if difference is None:
+        return False
+    first, second = (_maximum_behind(site, x) for x in (difference.args[1], shift))
+    return first is not None and second is not None and same(first, second)
 
 
 # --- exponentials and the logistic function ------------------------------------------------------
@@ -234,6 +345,14 @@ def _log_of_logistic(site: Site) -> Any:
     return None if inner is None else -np.logaddexp(site.number(0), -inner.args[0])
 
 
+def _softplus(site: Site) -> Any:
+    """log(1 + exp(x)) and its derivative share one exponential as the logarithm of a logistic."""
+    for zero, x in (site.args, site.args[::-1]):
+        if equals(zero, 0) and literal(x) is None:
+            return site.fitted(-log_expit(-x))
+    return None
+
+
 def _log1p_of_minus_logistic(site: Site) -> Any:
     negative = site.made(site.args[0], np.negative)
     inner = None if negative is None else site.made(negative.args[0], expit)
@@ -254,7 +373,11 @@ STABLE = Table(
         Rule("log(1 + x)", (np.log,), _log_of_one_plus, AVOIDED),
         Rule("log1p(exp(x))", (np.log1p,), _log1p_of_exp, AVOIDED),
         Rule("log1p(-logistic)", (np.log1p,), _log1p_of_minus_logistic, AVOIDED),
+        Rule("softplus", (np.logaddexp,), _softplus, "rounding, zero signs"),
         Rule("softmax", (np.divide,), _softmax, AVOIDED),
+        Rule("softmax of shifted", (np.divide,), _softmax_of_shifted),
+        Rule("log of shifted sum", (np.add,), _log_of_shifted_sum),
+        Rule("log of softmax of shifted", (np.subtract,), _log_softmax_of_shifted),
         Rule("logistic", (np.divide,), _logistic, AVOIDED),
         Rule("logistic reciprocal", (np.reciprocal,), _logistic_reciprocal, AVOIDED),
         Rule("1 - logistic", (np.subtract,), _one_minus_logistic, AVOIDED),

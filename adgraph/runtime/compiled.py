@@ -15,6 +15,7 @@ import numpy as np
 from adgraph.errors import AxisIndexError, CapacityError, ShapeError, message
 from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
+from adgraph.lower.pool_code import NO_MEMORY
 from adgraph.lower.program import Program
 from adgraph.ops.reduction import nothing_selected
 from adgraph.runtime.arena import Arena, Array, address, new_arena
@@ -70,6 +71,8 @@ class Compiled:
             return CapacityError(message("a loop outgrew the tape of its derivative", at=location))
         if failed.status == EMPTY:
             return ShapeError(message(nothing_selected(_attribute(node, "name")), at=location))
+        if failed.status == NO_MEMORY:
+            return MemoryError(message("no memory for what threads compute in part", at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,15 +20,14 @@ import numpy as np
 from adgraph.errors import AdgraphError, CapacityError, TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
-from adgraph.lower.kernel import Backend
+from adgraph.lower.backend import Backend
 from adgraph.lower.program import lower
-from adgraph.passes.pipeline import CANONICAL, FINAL, Report, run_pipeline
-from adgraph.runtime.calls import NOTHING, OTHERWISE, NativeCall
+from adgraph.passes.pipeline import COMPILED, Report, run_pipeline
+from adgraph.runtime.calls import OTHERWISE, NativeCall
 from adgraph.runtime.compiled import Compiled
-from adgraph.runtime.direct import Direct, direct_call
+from adgraph.runtime.direct import direct_call
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, static, trace_function
 from adgraph.tracing.tree import (
-    LEAF,
     Matcher,
     Structure,
     flatten,
@@ -73,54 +71,28 @@ class Entry:
     capacity: int  # the trips that tapes of loops of unknown length have room for
 
     @functools.cached_property
-    def direct(self) -> Direct | None:
-        """How to call the program without what `run` does, if there is a way."""
+    def direct(self) -> NativeCall | None:
+        """A way to call the program that is faster than `run`, if there is one."""
         signature = self.signature
-        return direct_call(
-            signature.structure, signature.leaves, self.trace, self.compiled.program
-        )
+        return direct_call(signature.structure, signature.leaves, self.trace, self.compiled.program)
 
     def run(self, leaves: Sequence[Any]) -> Any:
-        """Call the program on the leaves of the arguments, which the direct call has not taken."""
+        """Call the program on leaves of its signature, which the direct call has not taken."""
         trace = self.trace
         if trace.order_matters:
             self._check_order(leaves)
         if trace.separate:
             self._check_separate(leaves)
-        found = self._on_copies(leaves) or self._in_python(leaves)
-        return unflatten(trace.result, trace.with_static(found))
-
-    def _on_copies(self, leaves: Sequence[Any]) -> Sequence[Any]:
-        """Call the program directly after copying the arrays that are not in C order.
-
-        Nothing comes back if the direct call has to be made in Python.
-        """
-        if self.direct is None:
-            return ()
-        given = [leaves[i] for i, _ in self.inputs]
-        arrays = [
-            _array(x, dtype) if isinstance(x, np.ndarray) else x
-            for x, (_, dtype) in zip(given, self.inputs, strict=True)
-        ]
-        if all(map(operator.is_, given, arrays)):
-            return ()  # as they were, and not taken
-        found = self.direct.on_inputs(tuple(arrays), NOTHING)
-        if found is OTHERWISE:
-            return ()
-        return found if self.direct.packed else (found,)
-
-    def _in_python(self, leaves: Sequence[Any]) -> Sequence[Any]:
-        """Call the program and convert arguments and results here."""
-        trace = self.trace
         arrays = [_array(leaves[i], dtype) for i, dtype in self.inputs]
         targets = self._targets(leaves) if trace.written else ()
         outputs = self.compiled(arrays)
         for target, value in zip(targets, outputs[len(trace.weak) :], strict=False):
             np.copyto(target, value)
-        return [
+        results = [
             x if x.shape else (x.item() if weak else x[()])
             for x, weak in zip(outputs, trace.weak, strict=False)
         ]
+        return unflatten(trace.result, trace.with_static(results))
 
     def _check_order(self, leaves: Sequence[Any]) -> None:
         """Refuse arguments that NumPy would have copied where the program writes a view."""
@@ -212,8 +184,9 @@ class Dispatcher:
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the program for these arguments, which none of `direct` has taken."""
         entry, leaves = self._look_up(args, kwargs)
-        if entry.direct is not None and self._prefer(entry.direct.call):
-            result = entry.direct.call(args, kwargs)
+        direct = entry.direct
+        if direct is not None and self._prefer(direct):
+            result = direct(args, kwargs)
             if result is not OTHERWISE:
                 return result
         return self._run(entry, leaves, args, kwargs)
@@ -318,8 +291,8 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
     names = _input_names(signature)
     with _collector_paused():
         trace = trace_function(function, signature.structure, signature.leaves, names)
-        graph, report = run_pipeline(trace.graph, (*CANONICAL, *FINAL))
-        compiled = Compiled(lower(graph, options.memory_budget, options.backend))
+        graph, report = run_pipeline(trace.graph, COMPILED)
+        compiled = Compiled(lower(graph, options.memory_budget, options.backend, options.threads))
     inputs = tuple(
         (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adgraph.analysis.cost import Cost, graph_cost
+from adgraph.analysis.cost import Cost, graph_cost, primal_flops
 from adgraph.analysis.liveness import residuals, scratch_types
 from adgraph.control.tapes import taped_bytes
+from adgraph.lower.backend import Backend, choose
+from adgraph.lower.pool import SplitCall
+from adgraph.lower.program import Program
 from adgraph.passes.pipeline import Report
 from adgraph.passes.rewrite import count_nodes
 from adgraph.runtime.dispatch import Entry
@@ -21,7 +25,9 @@ class Explanation:
     report: Report
     nodes: int
     kernels: int
+    compiler: str
     cost: Cost
+    primal_flops: float
     peak_bytes: int
     arena_bytes: int
     output_bytes: int
@@ -30,16 +36,23 @@ class Explanation:
     residuals: tuple[str, ...]
     residual_bytes: int
     taped_bytes: int
+    split: tuple[str, ...]  # the kernels that run on several threads
 
     def __str__(self) -> str:
         lines = [f"program {self.name}: {self.nodes} nodes in {self.kernels} kernel calls"]
         lines += [f"  {note}" for note in self.notes]
+        lines.append(f"  kernels compiled by {self.compiler}")
         lines += [
             f"  flops {self.cost.flops:.4g}, bytes read {self.cost.bytes_read:,.0f}, "
             f"written {self.cost.bytes_written:,.0f}; estimated {self.cost.seconds * 1e6:.4g} us",
             f"  peak {self.peak_bytes:,} bytes: arena {self.arena_bytes:,}, "
             f"outputs {self.output_bytes:,}",
         ]
+        if 0 < self.primal_flops < self.cost.flops:
+            lines.append(
+                f"  {self.cost.flops / self.primal_flops:.2f} times the {self.primal_flops:.4g} "
+                "flops of the function itself"
+            )
         if self.scratch_bytes:
             lines.append(f"  a kernel works on up to {self.scratch_bytes:,} bytes of the arena")
         if self.recomputed:
@@ -51,10 +64,11 @@ class Explanation:
         lines += [f"    {line}" for line in self.residuals]
         if self.taped_bytes:
             lines.append(f"  recorded by loops, one row a trip: {self.taped_bytes:,} bytes")
+        lines += [f"  {line}" for line in self.split]
         return "\n".join([*lines, str(self.report)])
 
 
-def explain_entry(entry: Entry) -> Explanation:
+def explain_entry(entry: Entry, backend: Backend) -> Explanation:
     """Gather the facts of a compiled program."""
     program = entry.compiled.program
     kept = residuals(program.graph, program.schedule.sequence)
@@ -64,7 +78,9 @@ def explain_entry(entry: Entry) -> Explanation:
         entry.report,
         count_nodes(entry.graph),
         len(program.calls),
+        str(choose(backend)),
         graph_cost(program.graph),
+        primal_flops(program.graph),
         program.plan.peak_bytes,
         program.plan.arena_bytes,
         program.plan.output_bytes,
@@ -73,4 +89,13 @@ def explain_entry(entry: Entry) -> Explanation:
         tuple(map(str, kept)),
         sum(r.nbytes for r in kept),
         taped_bytes(entry.graph),
+        tuple(_split_lines(program)),
     )
+
+
+def _split_lines(program: Program) -> Iterator[str]:
+    for call in program.calls:
+        if isinstance(call.kernel, SplitCall):
+            split, at = call.kernel, call.node.origin.location
+            name = f"{split.name} ({at})" if at else split.name
+            yield f"{name} runs on {split.threads} threads, in {split.pieces} pieces"

@@ -128,6 +128,7 @@ class _Stack(threading.local):
 
 
 _stack = _Stack()
+under_way: list[bool] = []  # an item per trace of any thread: if empty, nobody need ask `tracing`
 
 
 def top() -> Frame:
@@ -160,10 +161,12 @@ def building(*, nested: bool = False) -> Iterator[Builder]:
     parent = _stack.frames[-1] if nested and _stack.frames else None
     builder = Builder(parent.builder if parent else None)
     _stack.frames.append(Frame(Part.TRACE, builder, parent))
+    under_way.append(True)
     try:
         yield builder
     finally:
         _stack.frames.pop()
+        under_way.pop()
 
 
 def new_region(part: Part, cells: Iterable[object] = ()) -> Frame:

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
-from adgraph.errors import TracingError, message
+from adgraph.errors import TracingError, message, package_folder
+from adgraph.ops.scipy_special import special, stand_in
 from adgraph.tracing import items
 from adgraph.tracing.branches import branch, choice, decided, predicate
 from adgraph.tracing.frames import captured, current, tracing
@@ -85,7 +85,8 @@ __all__ = [  # the hooks
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Call a function as the rewritten source asks."""
     try:
-        replacement = builtin(function, args) or copying(function) or REPLACED.get(function)
+        known = REPLACED.get(stand_in(function))
+        replacement = builtin(function, args) or copying(function) or known
     except TypeError:  # an unhashable callable is the user's own
         replacement = None
     writing(function, args, kwargs)
@@ -164,13 +165,13 @@ def _stores_globals(code: types.CodeType) -> bool:
 
 def _swapped(value: Any) -> Any:
     if isinstance(value, types.ModuleType):
-        return _Module(value) if value in _MODULES else value
+        return _Module(value) if value.__name__ in _MODULES else value
     if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
-        return REPLACED.get(value, value)
+        return REPLACED.get(stand_in(value), value)
     return value
 
 
-_MODULES = (np, np.linalg, math, scipy, scipy.special)
+_MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special")
 
 
 class _Module:
@@ -183,9 +184,7 @@ class _Module:
         return _swapped(getattr(self._module, name))
 
 
-_LIBRARIES = tuple(
-    f"{getattr(sys.modules[name], '__path__', [''])[0]}/" for name in ("numpy", "scipy", "adgraph")
-)
+_LIBRARIES = tuple(f"{package_folder(name)}/" for name in ("numpy", "scipy", "adgraph"))
 _STANDARD = f"{sys.prefix}/lib/python", f"{sys.base_prefix}/lib/python"
 
 
@@ -298,13 +297,13 @@ def _math(function: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[.
     return apply
 
 
-_MATH = {
+_MATH: dict[str, Callable[..., Any]] = {
     "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
     "atan": np.arctan, "atan2": np.arctan2, "atanh": np.arctanh, "cbrt": np.cbrt,
     "copysign": np.copysign, "cos": np.cos, "cosh": np.cosh, "degrees": np.degrees,
-    "erf": scipy.special.erf, "erfc": scipy.special.erfc, "exp": np.exp, "exp2": np.exp2,
+    "erf": special.erf, "erfc": special.erfc, "exp": np.exp, "exp2": np.exp2,
     "expm1": np.expm1, "fabs": np.fabs, "fmod": np.fmod, "hypot": np.hypot,
-    "lgamma": scipy.special.gammaln, "log10": np.log10, "log1p": np.log1p, "log2": np.log2,
+    "lgamma": special.gammaln, "log10": np.log10, "log1p": np.log1p, "log2": np.log2,
     "pow": np.power, "radians": np.radians, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt,
     "tan": np.tan, "tanh": np.tanh,
 }  # fmt: skip

@@ -10,7 +10,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import copy
 import functools
 import itertools
 import linecache
@@ -25,7 +24,7 @@ from typing import Any, Protocol, TypeAlias
 
 from adgraph.tracing.exits import PREFIX, located, statements
 from adgraph.tracing.rewriting import HOOKS, rewrite_function, rewrite_lambda
-from adgraph.tracing.scope import Function
+from adgraph.tracing.scope import Function, copied
 
 Thunk: TypeAlias = Callable[[], Any]
 
@@ -295,10 +294,10 @@ def _dispatch(hooks: Hooks) -> CellType:
 def _rewritten_code(code: CodeType, filename: str, qualname: str) -> CodeType | None:
     """Return the code with hooks; equal code may come from two files or classes."""
     for node in _candidates(code, filename):
-        plain = _compiled(copy.deepcopy(node), code, filename, qualname)
+        plain = _compiled(copied(node), code, filename, qualname)
         if not _same_source(plain, code, node):
             continue
-        new = copy.deepcopy(node)
+        new = copied(node)
         if isinstance(new, ast.Lambda):
             rewrite_lambda(new)
             never = located(ast.Name(HOOKS, ast.Load()), new.body)

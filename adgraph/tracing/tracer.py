@@ -24,6 +24,7 @@ from adgraph.ops.constant import convert
 from adgraph.ops.control import index as index_op
 from adgraph.ops.indexing import take
 from adgraph.ops.kinds import resolve_dtypes
+from adgraph.ops.scipy_special import Special
 from adgraph.tracing.affine import combine
 from adgraph.tracing.frames import (
     Cell,
@@ -498,6 +499,8 @@ def tracer(value: Value, weak: PythonNumber | None = None) -> Tracer:
 
 
 def _handle(cell: Cell, path: tuple[View, ...], weak: PythonNumber | None = None) -> Tracer:
+    if not path:
+        return (ArrayTracer if cell.value.type.shape else ScalarTracer)(cell, path, weak)
     handle = ArrayTracer(cell, path, weak)
     return handle if handle.shape else ScalarTracer(cell, path, weak)
 
@@ -774,7 +777,7 @@ def operate_in_place(ufunc: np.ufunc, handle: Tracer, other: Any) -> Any:
 
 def apply_ufunc(op: Op, operands: tuple[Any, ...]) -> Any:
     """Record an elementwise op after converting its operands to the dtypes of NumPy's loop."""
-    assert isinstance(op.numpy, np.ufunc)
+    assert isinstance(op.numpy, np.ufunc | Special)
     dtypes = resolve_dtypes(op.numpy, op.name, tuple(map(promotion, operands)))
     converted = tuple(as_tracer(x, d) for x, d in zip(operands, dtypes, strict=False))
     return emit(op, converted, {})

@@ -1,12 +1,14 @@
 """Pytrees: nested tuples, lists, dicts, namedtuples and dataclasses with arrays at the leaves.
 
-`flatten` gives the leaves in order and a `Tree` that puts others in their place. Whatever is no
-container is a leaf; `None` is an empty container.
+`flatten` gives the leaves in order and a `Structure`, `unflatten` puts others in their place.
+Whatever is no container is a leaf; `None` is an empty container. `Statements` writes Python code
+that does the same for one structure.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,40 +112,99 @@ def matcher(structure: Structure, leaf_types: Collection[type]) -> Matcher:
     >>> match((3.0, {"a": 4.0})), match((3.0, 4.0)), match((3.0, {"b": 4.0}))
     ([3.0, 4.0], None, None)
     """
-    scope: dict[str, Any] = {"leaf_types": frozenset(leaf_types)}
-    lines: list[str] = []
-    leaves: list[str] = []
-    _match_lines(structure, "x", scope, lines, leaves)
-    body = "\n".join(f"    {line}" for line in lines)
-    exec(f"def match(x):\n{body}\n    return [{', '.join(leaves)}]", scope)
-    match: Matcher = scope["match"]
+    text = Statements({"leaf_types": frozenset(leaf_types)})
+    leaves = text.take_apart(structure, "x", "None")
+    for leaf in leaves:
+        text.refuse(f"type({leaf}) not in leaf_types", "None")
+    text.add(f"return [{', '.join(leaves)}]")
+    match: Matcher = text.function("match(x)")
     return match
 
 
-def _match_lines(
-    structure: Structure, name: str, scope: dict[str, Any], lines: list[str], leaves: list[str]
-) -> None:
-    """Write the statements that check the value `name` and name its parts."""
-    if isinstance(structure, Leaf):
-        lines.append(f"if type({name}) not in leaf_types: return None")
-        leaves.append(name)
-        return
-    kind = f"kind_{name}"
-    scope[kind] = structure.type
-    lines.append(f"if type({name}) is not {kind}: return None")
-    if issubclass(structure.type, (tuple, list)):
-        lines.append(f"if len({name}) != {len(structure.keys)}: return None")
-    if structure.type is dict:
-        scope[f"keys_{name}"] = structure.keys
-        lines.append(f"if tuple({name}) != keys_{name}: return None")
-    for i, (key, child) in enumerate(zip(structure.keys, structure.children, strict=True)):
-        part = f"{name}_{i}"
-        if structure.type in (tuple, list, dict):
-            scope[f"key_{part}"] = key
-            lines.append(f"{part} = {name}[key_{part}]")
+class Statements:
+    """The text of a Python function under construction; what it refers to is in `scope`.
+
+    >>> text = Statements({})
+    >>> text.take_apart(flatten((1.0, {"a": 2.0}))[1], "x", "None")
+    ['x_0', 'x_1_0']
+    """
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.scope = scope
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Add a statement."""
+        self.lines.append(line)
+
+    def refuse(self, condition: str, otherwise: str) -> None:
+        """Return `otherwise` where a condition holds."""
+        self.add(f"if {condition}: return {otherwise}")
+
+    def name(self, name: str, value: Any) -> str:
+        """Give a value a name in the scope."""
+        self.scope[name] = value
+        return name
+
+    def take_apart(self, structure: Structure, name: str, otherwise: str) -> list[str]:
+        """Name the leaves of the pytree `name`; return `otherwise` if it has another structure.
+
+        Whether a leaf is a container is left to whoever looks at the leaves.
+        """
+        if isinstance(structure, Leaf):
+            return [name]
+        kind = structure.type
+        parts = [f"{name}_{i}" for i in range(len(structure.keys))]
+        targets = "".join(f"{part}, " for part in parts)
+        if kind is type(None):
+            self.refuse(f"{name} is not None", otherwise)
+            return []
+        self.refuse(f"type({name}) is not {self.name(f'kind_{name}', kind)}", otherwise)
+        if issubclass(kind, (tuple, list)):
+            self.refuse(f"len({name}) != {len(parts)}", otherwise)
+            self.add(f"{targets}= {name}" if parts else "pass")
+        elif kind is dict:
+            keys = self.name(f"keys_{name}", structure.keys)
+            self.refuse(f"tuple({name}) != {keys}", otherwise)
+            self.add(f"{targets}= {name}.values()" if parts else "pass")
         else:
-            lines.append(f"{part} = {name}.{key}")
-        _match_lines(child, part, scope, lines, leaves)
+            for part, key in zip(parts, structure.keys, strict=True):
+                self.add(f"{part} = {name}.{key}")
+        pairs = zip(structure.children, parts, strict=True)
+        return [leaf for child, part in pairs for leaf in self.take_apart(child, part, otherwise)]
+
+    def put_together(self, structure: Structure, name: str, leaves: Iterator[str]) -> str:
+        """Name a pytree made of the leaves of these names; return its name."""
+        if isinstance(structure, Leaf):
+            return next(leaves)
+        kind = structure.type
+        parts = [
+            self.put_together(child, f"{name}_{i}", leaves)
+            for i, child in enumerate(structure.children)
+        ]
+        items = "".join(f"{part}, " for part in parts)
+        if kind is type(None):
+            return "None"
+        if kind is dict:
+            keys = [self.name(f"key_{name}_{i}", key) for i, key in enumerate(structure.keys)]
+            pairs = (f"{key}: {part}" for key, part in zip(keys, parts, strict=True))
+            self.add(f"{name} = {{{', '.join(pairs)}}}")
+        elif kind is tuple:
+            self.add(f"{name} = ({items})")
+        elif kind is list:
+            self.add(f"{name} = [{items}]")
+        elif issubclass(kind, tuple):
+            self.add(f"{name} = {self.name(f'kind_{name}', kind)}({items})")
+        else:
+            made = self.name(f"made_{name}", functools.partial(_dataclass, kind, structure.keys))
+            self.add(f"{name} = {made}(({items}))")
+        return name
+
+    def function(self, header: str) -> Callable[..., Any]:
+        """Compile the function."""
+        exec("\n    ".join((f"def {header}:", *self.lines)), self.scope)
+        function: Callable[..., Any] = self.scope[header.partition("(")[0]]
+        return function
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
@@ -167,7 +228,7 @@ def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
     return _dataclass(kind, structure.keys, items)
 
 
-def _dataclass(kind: Any, keys: tuple[Any, ...], items: list[Any]) -> Any:
+def _dataclass(kind: Any, keys: tuple[Any, ...], items: Sequence[Any]) -> Any:
     """Build a dataclass without running its `__init__`, which may check for real arrays."""
     instance = object.__new__(kind)
     for key, item in zip(keys, items, strict=True):

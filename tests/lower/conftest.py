@@ -1,4 +1,4 @@
-"""What the tests of the lowering share: a cache folder of their own, and a way to call a kernel."""
+"""What the tests of the lowering share: a cache folder, a way to call a kernel, the backends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adgraph.lower import kernel
+from adgraph.lower.backend import Choice
+
 Call = Callable[..., int]
 
 
@@ -20,14 +23,23 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     return folder
 
 
+@pytest.fixture(params=["llvm", "numba"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Compile every kernel of the test with one backend, whatever it asks for."""
+    choice = Choice(request.param, "as a test asked for")
+    monkeypatch.setattr(kernel, "choose", lambda backend="auto": choice)
+    return choice.name
+
+
+def call_kernel(address: int, arrays: Sequence[np.ndarray[Any, Any]], *sizes: int) -> int:
+    """Call a kernel address with arrays and sizes; return its status."""
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+    pointers = np.array([array.ctypes.data for array in arrays] or [0], dtype=np.int64)
+    words = np.array(sizes or [0], dtype=np.int64)
+    return int(prototype(address)(pointers.ctypes.data, words.ctypes.data))
+
+
 @pytest.fixture
 def call() -> Call:
-    """Call a kernel address with arrays and sizes; return its status."""
-
-    def call_kernel(address: int, arrays: Sequence[np.ndarray[Any, Any]], *sizes: int) -> int:
-        prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
-        pointers = np.array([array.ctypes.data for array in arrays] or [0], dtype=np.int64)
-        words = np.array(sizes or [0], dtype=np.int64)
-        return int(prototype(address)(pointers.ctypes.data, words.ctypes.data))
-
+    """Give tests the way to call a kernel."""
     return call_kernel

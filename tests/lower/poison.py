@@ -19,7 +19,8 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.substitute import resolve
 from adgraph.ir.types import native_index
-from adgraph.lower.inplace import (
+from adgraph.lower.inplace import plan_program
+from adgraph.lower.units import (
     Copy,
     Into,
     Locate,
@@ -28,7 +29,6 @@ from adgraph.lower.inplace import (
     Unit,
     branch_ties,
     is_nest,
-    plan_program,
     program_ties,
     tied_operand,
     written_pieces,

@@ -11,6 +11,8 @@ import pytest
 from adgraph import grad, trace
 from adgraph.tracing.loops import UNROLLING, Unrolling
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 X = np.linspace(-1, 1, 6)
 
 

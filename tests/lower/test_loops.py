@@ -27,6 +27,8 @@ from adgraph.schedule.buffers import check
 from tests.lower.loop_programs import FLOAT, INTEGER, Program, random_program
 from tests.lower.poison import run_poisoned
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 Array = np.ndarray[Any, Any]
 SEEDS = range(48)
 

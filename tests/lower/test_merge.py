@@ -13,6 +13,8 @@ from adgraph.ir.dims import Dim, Symbol, symbol_dim
 from adgraph.lower.merge import merged
 from adgraph.lower.nest import Access, Let, Load, Loop, Offset, Remark, Sizes, Statement, Store
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 N = Sizes({"n0": 50, "n1": 7}, shared=True)
 I = symbol_dim(Symbol("i", 0, 9))  # noqa: E741  as in the printed text
 

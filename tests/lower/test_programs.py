@@ -19,11 +19,16 @@ from adgraph.transforms.vjp import vjp
 from tests.op_table import SAMPLES
 from tests.samples.sample import Sample
 
+# Numba takes ten times as long: it gets one dtype of every sample, that of the longest texts.
 CASES = [
-    pytest.param(sample, dtype, id=f"{sample.name}-{dtype}")
+    pytest.param(backend, sample, dtype, id=f"{sample.name}-{dtype}-{backend}")
     for sample in SAMPLES
     for dtype in sample.dtypes
+    for backend in ("llvm", "numba")
+    if backend == "llvm" or dtype == sample.dtypes[-1]
 ]
+VARYING = [case for case in CASES if case.values[1].differentiable]
+ARGUMENTS = ("backend", "sample", "dtype")
 
 
 def traced(sample: Sample, dtype: str) -> tuple[Graph, list[Any]]:
@@ -56,12 +61,14 @@ def assert_compiled_equals_interpreted(graph: Graph, arrays: list[Any]) -> None:
         np.testing.assert_allclose(f, e, rtol=64 * eps, atol=64 * eps * scale)
 
 
-@pytest.mark.parametrize(("sample", "dtype"), CASES)
+@pytest.mark.parametrize(ARGUMENTS, CASES, indirect=["backend"])
+@pytest.mark.usefixtures("backend")
 def test_a_compiled_sample_equals_the_interpreter(sample: Sample, dtype: str) -> None:
     assert_compiled_equals_interpreted(*traced(sample, dtype))
 
 
-@pytest.mark.parametrize(("sample", "dtype"), [c for c in CASES if c.values[0].differentiable])
+@pytest.mark.parametrize(ARGUMENTS, VARYING, indirect=["backend"])
+@pytest.mark.usefixtures("backend")
 def test_a_compiled_derivative_equals_the_interpreter(sample: Sample, dtype: str) -> None:
     graph, arrays = traced(sample, dtype)
     active = [i for i, v in enumerate(graph.inputs) if v.type.inexact]

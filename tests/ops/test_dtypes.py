@@ -13,6 +13,7 @@ import pytest
 from adgraph.errors import DtypeError
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.op import OPS, Kind
+from adgraph.ops.scipy_special import Special
 from adgraph.testing import assert_close
 from adgraph.tracing.numpy_api.elementwise import SECOND_NAMES
 from adgraph.tracing.trace import abstract, trace_function
@@ -30,12 +31,19 @@ OPERANDS: dict[str, Any] = {
     "python int": 3,
     "python float": 0.625,
 }
+
+
+def ufunc_of(function: Any) -> Any:
+    """Return SciPy's function for what stands for it in the tables."""
+    return function.function if isinstance(function, Special) else function
+
+
 UFUNCS = [
-    op.numpy
+    ufunc_of(op.numpy)
     for op in OPS.values()
-    if op.kind is Kind.ELEMENTWISE and isinstance(op.numpy, np.ufunc)
+    if op.kind is Kind.ELEMENTWISE and isinstance(op.numpy, np.ufunc | Special)
 ]
-UFUNCS += list(SECOND_NAMES)
+UFUNCS += list(map(ufunc_of, SECOND_NAMES))
 UNDEFINED = {"power", "float_power"}  # integers to negative powers, by the values
 
 

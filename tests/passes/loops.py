@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from adgraph.ir.graph import Graph, Node
 from adgraph.ir.op import Kind
 from adgraph.ir.parse import parse
 from adgraph.ir.verify import verify
+from adgraph.passes.pipeline import CANONICAL, run_pipeline
+from adgraph.tracing.trace import abstract, trace_function
+from adgraph.tracing.tree import flatten
 
 
 def program(text: str) -> Graph:
@@ -55,3 +58,10 @@ def region(graph: Graph) -> Node:
     """Return the only region of a graph."""
     (node,) = (n for n in graph.nodes if n.op.kind is Kind.REGION)
     return node
+
+
+def captured(function: Callable[..., Any], *arguments: Any) -> Graph:
+    """Record a function whose loops are captured, and bring it into canonical form."""
+    leaves, structure = flatten((arguments, {}))
+    trace = trace_function(function, structure, [abstract(x) for x in leaves])
+    return run_pipeline(trace.graph, CANONICAL)[0]

@@ -26,6 +26,9 @@ from adgraph.ops.shape import (
     transpose,
     update,
 )
+from adgraph.passes.factors import FACTORS
+from adgraph.passes.products import SUMS
+from adgraph.passes.products import TABLE as PRODUCTS
 from adgraph.passes.rewrite import Rule, Table
 from adgraph.passes.simplify import CHAINS, LOCAL, RELEASE
 from adgraph.passes.stabilize import STABLE
@@ -36,8 +39,10 @@ PLAIN = np.array([0.25, -0.5, 1.5, -2.25])
 OTHER = np.array([3.0, 0.0, -1.25, 0.75])
 MATRIX = np.arange(12.0).reshape(3, 4) / 7
 COUNTS = np.array([3, -2, 0, 7])
+TALL = np.arange(24.0).reshape(8, 3) % 5 - 2  # small integers: sums of products are exact
+WIDE = np.arange(24.0).reshape(3, 8) % 7 - 3
 
-TABLES = (LOCAL, CHAINS, STABLE, RELEASE)
+TABLES = (LOCAL, CHAINS, STABLE, RELEASE, Table(FACTORS), PRODUCTS, SUMS)
 RULES: dict[str, Rule] = {rule.name: rule for table in TABLES for rule in table.rules}
 
 
@@ -134,6 +139,25 @@ def _cleared(x: Any, v: Any) -> Any:
 
 def _softmax(x: Any) -> Any:
     return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)
+
+
+def _softmax_of_shifted(x: Any) -> Any:
+    e = np.exp(x - np.max(x, axis=1, keepdims=True))
+    return e / np.sum(e, axis=1, keepdims=True)
+
+
+def _log_of_shifted_sum(x: Any) -> Any:
+    top = np.max(x, axis=1, keepdims=True)
+    return np.log(np.sum(np.exp(x - top), axis=1)) + top[:, 0]
+
+
+def _log_softmax_of_shifted(x: Any) -> Any:
+    z = x - np.max(x)
+    return z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+
+
+def _centred(x: Any) -> Any:
+    return x - np.mean(x, axis=1, keepdims=True)
 
 
 CASES = (
@@ -307,6 +331,23 @@ CASES = (
         (HARD, OTHER),
     ),
     Case("concatenate slices", lambda x: concatenate(x[:3], x[3:5], x[5:], axis=0), (HARD,)),
+    # products
+    Case("transpose of product", lambda x, y: transpose(x @ y, axes=(1, 0)), (TALL, WIDE)),
+    Case(
+        "transpose of product",
+        lambda x, y: transpose(x @ y, axes=(0, 2, 1)),
+        (TALL.reshape(4, 2, 3), WIDE),
+    ),
+    Case("common factor", lambda x, y, z: x @ y + x @ z, (TALL, WIDE, WIDE - 1)),
+    Case("common factor", lambda x, y, z: x @ z - y @ z, (TALL, TALL * TALL, WIDE)),
+    Case("chain of products", lambda x, y, z: x @ y @ z, (TALL, WIDE, TALL[:, :1])),
+    Case("chain of products", lambda x, y, z: x @ (y @ (x @ (y @ z))), (TALL, WIDE, TALL)),
+    Case("outer product", lambda x, y: x @ y, (HARD[:, None], OTHER[None])),
+    Case("negative of product", lambda x, y: -(x @ y), (TALL, WIDE)),
+    Case("negative of product", lambda x, y: -(x @ y), (WIDE[:, :2], WIDE[:2])),
+    Case("sum of products", lambda x, y, z: x @ y + z @ y, (TALL, WIDE, TALL * TALL)),
+    Case("sum of products", lambda x, y: x @ y + x @ (y - 1) + np.sin(x) @ y, (TALL, WIDE)),
+    Case("scaled product", lambda x, y: as_tracer(np.array(0.5)) * (x @ y), (TALL, WIDE)),
     # algebra
     Case("strip broadcasts", lambda x: x * np.broadcast_to(_constant(2.0), (8,)), (HARD,)),
     Case("strip broadcasts", lambda x: np.sin(np.broadcast_to(x, (3, 4))), (MATRIX[:1],)),
@@ -352,6 +393,9 @@ CASES = (
     Case("literal power", lambda x: _power(x, -1.0), (HARD,)),
     Case("literal power", lambda x: _power(x, -2.0), (PLAIN,)),
     Case("literal power", lambda x: _power(x, 0.5), (PLAIN,)),
+    Case("literal power", lambda x: _power(x, 7), (PLAIN,)),
+    Case("literal power", lambda x: _power(x, -0.5), (np.square(PLAIN),)),
+    Case("literal power", lambda x: _power(x, 2.5), (np.square(PLAIN),)),
     Case("sqrt of square", lambda x: np.sqrt(np.square(x)), (HARD[:7],)),
     Case("even of sign", lambda x: np.square(-x), (HARD,)),
     Case("even of sign", lambda x: np.absolute(np.absolute(x)), (HARD,)),
@@ -404,7 +448,11 @@ CASES = (
     Case("log(1 + x)", lambda x: np.log(1.0 - x), (np.square(PLAIN) / 8,)),
     Case("log1p(exp(x))", lambda x: np.log1p(np.exp(x)), (PLAIN,)),
     Case("log1p(-logistic)", lambda x: np.log1p(-expit(x)), (PLAIN,)),
+    Case("softplus", lambda x: np.logaddexp(x, 0.0), (HARD,)),
     Case("softmax", _softmax, (MATRIX,)),
+    Case("softmax of shifted", _softmax_of_shifted, (MATRIX,)),
+    Case("log of shifted sum", _log_of_shifted_sum, (MATRIX,)),
+    Case("log of softmax of shifted", _log_softmax_of_shifted, (MATRIX,)),
     Case("logistic", lambda x: 1.0 / (1.0 + np.exp(-x)), (PLAIN,)),
     Case("logistic", lambda x: np.exp(x) / (np.exp(x) + 1.0), (PLAIN,)),
     Case("logistic reciprocal", lambda x: np.reciprocal(1.0 + np.exp(x)), (PLAIN,)),
@@ -412,6 +460,17 @@ CASES = (
     Case("exp(x) - 1", lambda x: np.exp(x) - 1.0, (PLAIN,)),
     Case("exp(x) - 1", lambda x: 1.0 - np.exp(x), (PLAIN,)),
     Case("exp(x) - 1", lambda x: np.exp(x) + -1.0, (PLAIN,)),
+    # factors that are the same along axes
+    Case("x / few", lambda x, y: x / y[:, None], (MATRIX, PLAIN[:3])),
+    Case("x / few", lambda x, y: x / y, (MATRIX, np.float64(3.0))),
+    Case("few * (few * x)", lambda x, y: y[:, None] * (x * 3.0), (MATRIX, PLAIN[:3])),
+    Case("few * (few * x)", lambda x, y: (y[0] * x) * y, (MATRIX, PLAIN)),
+    Case("sum of scaled", lambda x, y: np.sum(x * y[:, None], axis=1), (MATRIX, PLAIN[:3])),
+    Case("sum of scaled", lambda x: np.sum(0.1 * x), (MATRIX,)),
+    Case("sum of centred", lambda x: np.sum(_centred(x), axis=1), (MATRIX,)),
+    Case(
+        "sum of centred", lambda x, y: np.sum(x * x - y * _centred(x), axis=1), (MATRIX, PLAIN[0])
+    ),
     # what only derivatives see
     Case("stop_gradient", lambda x: stop_gradient(x) + x, (HARD,)),
 )

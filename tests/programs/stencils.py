@@ -231,7 +231,66 @@ def v_cycle(u: Any, f: Any) -> Any:
     return u
 
 
+def torus(u: Any, dt: Any) -> Any:
+    for _ in range(STEPS):
+        around = np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1)
+        u = u + dt * (around - 4.0 * u)
+    return u
+
+
+def lax_wendroff(u: Any, courant: Any) -> Any:
+    for _ in range(STEPS):
+        left, right = np.roll(u, 1), np.roll(u, -1)
+        flux = courant * u
+        u = u - 0.5 * flux * (right - left) + 0.5 * courant * flux * (right - 2.0 * u + left)
+    return u
+
+
+def wave_2d(before: Any, now: Any, speed: Any) -> Any:
+    for _ in range(STEPS):
+        around = now[2:, 1:-1] + now[:-2, 1:-1] + now[1:-1, 2:] + now[1:-1, :-2]
+        after = np.zeros_like(now)
+        after[1:-1, 1:-1] = 2.0 * now[1:-1, 1:-1] - before[1:-1, 1:-1]
+        after[1:-1, 1:-1] += speed * (around - 4.0 * now[1:-1, 1:-1])
+        before, now = now, after
+    return before, now
+
+
+def five_ways(a: Any, b: Any) -> None:
+    for _ in range(STEPS):
+        b[1:-1, 1:-1] = 0.2 * (
+            a[1:-1, 1:-1] + a[1:-1, :-2] + a[1:-1, 2:] + np.sin(a[2:, 1:-1]) + a[:-2, 1:-1]
+        )
+        a[1:-1, 1:-1] = 0.2 * (b[1:-1, 1:-1] + b[1:-1, 2:] - b[:-2, :-2] + b[2:, 2:] * b[1:-1, :-2])
+
+
+def bending(u: Any) -> Any:
+    laplacian = u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4.0 * u[1:-1, 1:-1]
+    slopes = np.sum((u[1:] - u[:-1]) ** 2) + np.sum(np.diff(u, axis=1) ** 2)
+    return np.sum(laplacian**2) + 0.5 * slopes + np.sum((np.roll(u, 1, 0) - u[:, ::-1]) ** 2)
+
+
 PROGRAMS = (
+    Program(torus, lambda rng, n: (rng.normal(size=(n, n + 1)), 0.1), (4, 20), (0, 1)),
+    Program(lax_wendroff, lambda rng, n: (0.3 * rng.normal(size=n), 0.4), (4, 300), (0, 1)),
+    Program(
+        wave_2d,
+        lambda rng, n: (
+            rng.normal(size=(n, n)),
+            rng.normal(size=(n, n)),
+            rng.uniform(0.1, 0.2, (n - 2, n - 2)),
+        ),
+        (5, 20),
+        (0, 1, 2),
+    ),
+    Program(
+        five_ways,
+        lambda rng, n: (0.5 * rng.normal(size=(n, n)), 0.5 * rng.normal(size=(n, n))),
+        (5, 20),
+        (0, 1),
+        (0, 1),
+    ),
+    Program(bending, lambda rng, n: (rng.normal(size=(n, n)),), (5, 20), second=True),
     Program(
         heat_1d, lambda rng, n: (rng.normal(size=n), 0.3, 3), (2, 3, 11), (0, 1), (0,), exact=True
     ),

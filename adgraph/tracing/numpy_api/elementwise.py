@@ -11,13 +11,13 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from adgraph.errors import DtypeError, ShapeError, TracingError, message
 from adgraph.ir.op import Op
 from adgraph.ops import elementwise as ops
 from adgraph.ops import special as special_ops
 from adgraph.ops.kinds import broadcast_shape, resolve_dtypes
+from adgraph.ops.scipy_special import Special, special
 from adgraph.tracing.numpy_api.creation import constructs
 from adgraph.tracing.numpy_api.positions import nonzero
 from adgraph.tracing.numpy_api.table import implements, method, refuse, store
@@ -35,13 +35,13 @@ from adgraph.tracing.tracer import (
 # --- ufuncs ---------------------------------------------------------------------------------------
 
 
-def record(ufunc: np.ufunc, op: Op, *operands: Any) -> Any:
+def record(ufunc: np.ufunc | Special, op: Op, *operands: Any) -> Any:
     """Record an op on operands converted to the dtypes of a ufunc's loop."""
     dtypes = resolve_dtypes(ufunc, ufunc.__name__, tuple(map(promotion, operands)))
     return emit(op, tuple(as_tracer(x, d) for x, d in zip(operands, dtypes, strict=False)), {})
 
 
-SECOND_NAMES = {
+SECOND_NAMES: dict[np.ufunc | Special, Op] = {
     np.degrees: ops.rad2deg,
     np.radians: ops.deg2rad,
     np.float_power: ops.power,

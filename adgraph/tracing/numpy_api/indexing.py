@@ -21,7 +21,7 @@ from adgraph.ir.op import type_of
 from adgraph.ir.types import Index, Shape, Slice
 from adgraph.ops import indexing as ops
 from adgraph.ops import shape as shape_ops
-from adgraph.ops.reduction import argsort as argsort_op
+from adgraph.ops.position import argsort as argsort_op
 from adgraph.tracing.affine import box, point
 from adgraph.tracing.masked import is_masked_key, masked_view, write_view
 from adgraph.tracing.numpy_api import positions

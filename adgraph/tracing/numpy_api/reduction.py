@@ -14,6 +14,7 @@ import numpy as np
 
 from adgraph.errors import ShapeError, message
 from adgraph.ir.op import Op, type_of
+from adgraph.ops import position
 from adgraph.ops import reduction as ops
 from adgraph.ops.constant import stop_gradient
 from adgraph.tracing.numpy_api.shape import (
@@ -180,8 +181,8 @@ def _position(name: str, op: Op) -> Callable[..., Any]:
     return position
 
 
-argmax = method("argmax")(implements(np.argmax)(_position("argmax", ops.argmax)))
-argmin = method("argmin")(implements(np.argmin)(_position("argmin", ops.argmin)))
+argmax = method("argmax")(implements(np.argmax)(_position("argmax", position.argmax)))
+argmin = method("argmin")(implements(np.argmin)(_position("argmin", position.argmin)))
 
 
 # --- logic ----------------------------------------------------------------------------------------

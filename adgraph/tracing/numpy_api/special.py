@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ops.constant import stop_gradient
+from adgraph.ops.scipy_special import special
 from adgraph.tracing.numpy_api import reduction
 from adgraph.tracing.numpy_api.creation import constructs, contains_tracer, nested_array
 from adgraph.tracing.numpy_api.reduction import Axis
@@ -36,7 +36,7 @@ def records(original: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
     return enter
 
 
-@records(scipy.special.logsumexp)
+@records(special.logsumexp)
 def logsumexp(
     a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, return_sign: bool = False
 ) -> Any:
@@ -45,14 +45,14 @@ def logsumexp(
     return reduction.logsumexp(x if b is None else _weighted(x, b), axis, keepdims=keepdims)
 
 
-@records(scipy.special.softmax)
+@records(special.softmax)
 def softmax(x: Any, axis: Axis = None) -> Any:
     x = _real(x, "softmax")
     powers = np.exp(x - stop_gradient(np.max(x, axis, keepdims=True)))
     return powers / np.sum(powers, axis, keepdims=True)
 
 
-@records(scipy.special.log_softmax)
+@records(special.log_softmax)
 def log_softmax(x: Any, axis: Axis = None) -> Any:
     x = _real(x, "log_softmax")
     largest = np.max(x, axis, keepdims=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
+from adgraph.ops.scipy_special import Special, stand_in
 from adgraph.tracing.masked import Masked
 from adgraph.tracing.tracer import (
     DISPATCH,
@@ -61,13 +62,13 @@ def ufunc_method(ufunc: np.ufunc, name: str) -> Callable[[Function], Function]:
 
 
 def _ops_of_ufuncs() -> dict[Any, Op]:
-    return {op.numpy: op for op in OPS.values() if isinstance(op.numpy, np.ufunc)}
+    return {op.numpy: op for op in OPS.values() if isinstance(op.numpy, np.ufunc | Special)}
 
 
 _ufuncs: dict[Any, Op] = {}
 
 
-def op_of_ufunc(ufunc: np.ufunc) -> Op | None:
+def op_of_ufunc(ufunc: np.ufunc | Special) -> Op | None:
     """Return the op of a ufunc."""
     if ufunc not in _ufuncs:
         _ufuncs.update(_ops_of_ufuncs())
@@ -124,9 +125,10 @@ def _is_default(key: str, value: Any) -> bool:
 
 def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
     args = tuple(FUNCTIONS[np.asarray](x) if isinstance(x, (list, tuple)) else x for x in args)
-    if ufunc in FUNCTIONS:
-        return FUNCTIONS[ufunc](*args)
-    op = op_of_ufunc(ufunc)
+    known = stand_in(ufunc)
+    if known in FUNCTIONS:
+        return FUNCTIONS[known](*args)
+    op = op_of_ufunc(known)
     if op is None:
         raise _unknown(f"the ufunc {ufunc.__name__}")
     return apply_ufunc(op, args)

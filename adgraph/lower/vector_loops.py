@@ -1,0 +1,197 @@
+"""Which innermost loops of kernel text may run in vectors, several neighbouring trips at once.
+
+`vector_loops` looks at a whole kernel: it returns what is needed to know of each innermost loop, or
+None if one of them, or anything around them, is beyond the simple check. The check proves that
+trips are independent but for folds: a stored pointer is accessed at one and the same element by
+each trip, and scalars are assigned before they are used. Pointers do not alias.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from adgraph.lower.kernel_types import FOLDS, KernelTree, assignments
+
+SHORTEST = 5  # loops of fewer trips are unrolled: their values stay in registers
+
+
+@dataclass(frozen=True)
+class VectorLoop:
+    """An innermost loop: its index, the variables it gives, and those that are folds.
+
+    `folds` maps an accumulator to the name of its fold and the expression of what is folded in.
+    """
+
+    index: str
+    given: frozenset[str]
+    folds: Mapping[str, tuple[str, ast.expr]]
+    stored: frozenset[str]
+
+    def varies(self, node: ast.expr) -> bool:
+        """Tell whether an expression may differ between trips."""
+        return any(
+            isinstance(part, ast.Name)
+            and (part.id == self.index or part.id in self.given or part.id in self.stored)
+            for part in ast.walk(node)
+        )
+
+
+def vector_loops(tree: KernelTree) -> dict[ast.For, VectorLoop] | None:
+    """Return the innermost loops of a kernel, or None if not all of it can run in vectors."""
+    shared = _shared_variables(tree.body, set())
+    found: dict[ast.For, VectorLoop] = {}
+    for statement in _innermost(tree.body):
+        loop = _vector_loop(statement, shared) if isinstance(statement, ast.For) else None
+        if loop is None:
+            return None
+        assert isinstance(statement, ast.For)
+        found[statement] = loop
+    return found
+
+
+def _innermost(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The innermost loops, and every statement that is neither a loop nor an assignment."""
+    for statement in body:
+        match statement:
+            case ast.For(body=inner) if any(not _assigns(s) for s in inner):
+                yield from _innermost(inner)
+            case ast.For():
+                yield statement
+            case _ if not _assigns(statement) or _invokes(statement):
+                yield statement
+
+
+def _assigns(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign | ast.AugAssign | ast.Pass)
+
+
+def _invokes(statement: ast.stmt) -> bool:
+    return any(isinstance(n, ast.Name) and n.id == "invoke" for n in ast.walk(statement))
+
+
+def _shared_variables(body: Sequence[ast.stmt], assigned: set[str]) -> set[str]:
+    """The variables that somewhere are read without having been assigned before in that block."""
+    shared: set[str] = set()
+    for statement in body:
+        given = {name for name, _ in assignments([statement])}
+        if isinstance(statement, ast.For):
+            shared |= _read(statement.iter) - assigned
+            shared |= _shared_variables(statement.body, _read(statement.target))
+            assigned -= given
+        else:
+            shared |= _read(statement) - assigned
+            assigned |= given
+    return shared
+
+
+def _read(node: ast.stmt | ast.expr) -> set[str]:
+    """The variables that a statement reads, or that an expression names."""
+    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
+    every = isinstance(node, ast.AugAssign | ast.Name)
+    return {n.id for n in names if every or isinstance(n.ctx, ast.Load)}
+
+
+# --- one loop -------------------------------------------------------------------------------------
+
+
+def _vector_loop(loop: ast.For, shared: set[str]) -> VectorLoop | None:
+    match loop:
+        case ast.For(target=ast.Name(id=index), iter=ast.Call(args=[ast.Constant(value=int(n))])):
+            if n < SHORTEST:
+                return None
+        case ast.For(target=ast.Name(id=index), iter=ast.Call(args=[_] | [_, _])):
+            pass
+        case _:
+            return None
+    if any(isinstance(s, ast.Pass) for s in loop.body):
+        return None
+    folds = _folds(loop.body)
+    given = {name for name, _ in assignments(loop.body)}
+    temporary = given - folds.keys()
+    if ({index} | temporary) & shared or not _ordered(loop.body, given):
+        return None
+    stored = _stored(loop.body)
+    if not _independent(loop.body, index, given, stored):
+        return None
+    return VectorLoop(index, frozenset(given), folds, frozenset(stored))
+
+
+def _folds(body: Sequence[ast.stmt]) -> dict[str, tuple[str, ast.expr]]:
+    """The variables that are folded: read and written by one statement only, as accumulators."""
+    found: dict[str, tuple[str, ast.expr]] = {}
+    for statement in body:
+        match statement:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Call(func=ast.Name(id=fold), args=[ast.Name(id=total), x]),
+            ) if fold in FOLDS and total == name:
+                found[name] = (fold, x)
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.BinOp(
+                    left=ast.Name(id=total), op=ast.BitOr() | ast.BitAnd() as op, right=x
+                ),
+            ) if total == name:
+                found[name] = ("or" if isinstance(op, ast.BitOr) else "and", x)
+    uses = [n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name)]
+    return {name: fold for name, fold in found.items() if uses.count(name) == 2}
+
+
+def _ordered(body: Sequence[ast.stmt], given: set[str]) -> bool:
+    """Whether every scalar but the folds is assigned before it is used."""
+    folds = _folds(body).keys()
+    known: set[str] = set()
+    for statement in body:
+        if (_read(statement) & given) - known - folds:
+            return False
+        known |= {name for name, _ in assignments([statement])}
+    return True
+
+
+def _stored(body: Sequence[ast.stmt]) -> set[str]:
+    names = set()
+    for statement in body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        for target in (*targets, getattr(statement, "target", None)):
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                names.add(target.value.id)
+    return names
+
+
+def _independent(body: Sequence[ast.stmt], index: str, given: set[str], stored: set[str]) -> bool:
+    """Whether elements are neighbours or the same, and stored ones belong to one trip."""
+    places: dict[str, str] = {}
+    for node in (n for s in body for n in ast.walk(s) if isinstance(n, ast.Subscript)):
+        if not isinstance(node.value, ast.Name):
+            return False
+        step = stride(node.slice, index, given)
+        if step is None or not 0 <= step <= 1:
+            return False
+        name = node.value.id
+        if name in stored:
+            place = places.setdefault(name, ast.dump(node.slice))
+            if step != 1 or place != ast.dump(node.slice):
+                return False
+    return True
+
+
+def stride(node: ast.expr, index: str, given: set[str] | frozenset[str]) -> int | None:
+    """Return by how much an integer expression grows with an index, None if that is not known."""
+    match node:
+        case ast.Constant():
+            return 0
+        case ast.Name(id=name):
+            return None if name in given else int(name == index)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as operator, right=right):
+            a, b = stride(left, index, given), stride(right, index, given)
+            if a is None or b is None:
+                return None
+            if isinstance(operator, ast.Mult):
+                return 0 if a == b == 0 else None
+            return a + b if isinstance(operator, ast.Add) else a - b
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            a = stride(operand, index, given)
+            return None if a is None else -a
+    return None

@@ -1,0 +1,359 @@
+"""Print an innermost loop of kernel text as vector instructions.
+
+Main trips work on whole vectors, several at once if the body is short; the rest is masked where the
+CPU has masks, else scalar. What is the same in all trips is computed before the loop. A fold has
+one accumulator of vectors for each vector of a trip, combined in a fixed order at the end.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from adgraph.lower import native, vmath
+from adgraph.lower.emitter import Scalar
+from adgraph.lower.expressions import EXACT_INDEX, Expressions
+from adgraph.lower.instructions import FOLD_FLAGS, Value, lane_type, literal
+from adgraph.lower.kernel_types import BOOL, FOLDS, INT64
+from adgraph.lower.vector_loops import VectorLoop
+from adgraph.lower.widen import NotWidenedError, weight
+
+LIGHT, MODERATE = 60, 240  # instructions of a body: four vectors a trip, two, or one
+LONGEST_STRAIGHT = 4  # vectors of a loop of known extent that is written out
+NARROWEST = 32  # smaller elements are computed in wider ones
+NEUTRAL = {"fold_add": 0, "fold_multiply": 1}
+REDUCTIONS = {
+    "fold_add": ("fadd", "add", "add"),
+    "fold_multiply": ("fmul", "mul", "mul"),
+    "fold_maximum": ("fmaximum", "smax", "umax"),
+    "fold_minimum": ("fminimum", "smin", "umin"),
+    "or": ("", "or", "or"),
+    "and": ("", "and", "and"),
+}
+ScalarLoop = Callable[[Value, Value], None]
+
+
+@dataclass
+class Trip:
+    """The vector of elements that is worked on: where it begins, and which lanes take part."""
+
+    first: Value
+    number: int
+    mask: str = ""
+
+
+@dataclass
+class VectorLoopWriter:
+    """One loop under construction: the lines that precede it, and what they have computed."""
+
+    scope: Expressions
+    loop: ast.For
+    facts: VectorLoop
+    lanes: int
+    lines: list[str] = field(default_factory=list)
+    invariants: dict[ast.expr, Value] = field(default_factory=dict)
+    bases: dict[str, str] = field(default_factory=dict)
+    indices: dict[Value, Value] = field(default_factory=dict)
+    accumulators: dict[tuple[str, int], tuple[str, Value]] = field(default_factory=dict)
+    trip: Trip = field(default_factory=lambda: Trip(literal(INT64, 0), 0))
+
+    def write(self, start: Value, stop: Value, scalar_loop: ScalarLoop) -> None:
+        """Write the loop; the block at its end is open."""
+        code, scope = self.scope.code, self.scope
+        scope.forget({self.facts.index, *self.facts.given})
+        around = dict(scope.known)
+        entry, done = code.label("vector"), code.label("done")
+        runs = Value(code.emit(f"icmp slt {start.typed}, {stop.text}"), BOOL)
+        code.branch(runs, entry, done)
+        code.open(entry)
+        place = len(code.lines)
+        code.before, code.spread, scope.vector = self.lines, {}, self
+        self._trips(start, stop, scalar_loop)
+        code.before, scope.vector = None, None
+        code.lines[place:place] = self._accumulators_start()
+        code.lines[place:place] = self.lines
+        code.jump(done)
+        code.open(done)
+        scope.known = around
+
+    # --- trips ------------------------------------------------------------------------------------
+
+    def _trips(self, start: Value, stop: Value, scalar_loop: ScalarLoop) -> None:
+        """Write trips of several vectors, then of one, then the rest."""
+        cost = sum(map(_cost, self.loop.body))
+        straight = has_masks() and not self._changes_elements()
+        if straight and start.number is not None and stop.number is not None:
+            count = int(stop.number - start.number)
+            if count <= LONGEST_STRAIGHT * self.lanes:
+                self._straight(int(start.number), count)
+                self._leave_folds()
+                return
+        masked = has_masks() and cost > LIGHT  # a mask costs more than a few short scalar trips
+        sizes = (4, 1) if cost <= LIGHT else (1,) if cost > MODERATE else (2,) if masked else (2, 1)
+        for size in sizes:
+            end = self._whole(start, stop, size * self.lanes)
+            self._loop(start, end, size, None)
+            start = end
+        if masked:
+            self._loop(start, stop, 1, stop)
+        self._leave_folds()
+        if not masked:
+            self.scope.vector, self.scope.code.before = None, None
+            scalar_loop(start, stop)
+
+    def _changes_elements(self) -> bool:
+        """Whether what is stored was read: a masked store would hold up the next row's reads."""
+        read = {
+            n.value.id
+            for s in self.loop.body
+            for n in ast.walk(s)
+            if isinstance(n, ast.Subscript)
+            and isinstance(n.value, ast.Name)
+            and (isinstance(n.ctx, ast.Load) or isinstance(s, ast.AugAssign))
+        }
+        return bool(read & self.facts.stored)
+
+    def _whole(self, start: Value, stop: Value, size: int) -> Value:
+        """The end of the trips of whole vectors."""
+        code = self.scope.code
+        count = code.emit(f"sub i64 {stop.text}, {start.text}")
+        count = code.emit(f"and i64 {count}, {-size}")
+        return Value(code.emit(f"add i64 {start.text}, {count}"), INT64)
+
+    def _straight(self, start: int, count: int) -> None:
+        """Write all trips one after the other."""
+        for number, first in enumerate(range(0, count, self.lanes)):
+            here = min(self.lanes, count - first)
+            lanes = ", ".join(f"i1 {'true' if i < here else 'false'}" for i in range(self.lanes))
+            mask = f"<{self.lanes} x i1> <{lanes}>" if here < self.lanes else ""
+            self._body(Trip(literal(INT64, start + first), number, mask))
+        self._join_folds()
+
+    def _loop(self, start: Value, stop: Value, vectors: int, masked_by: Value | None) -> None:
+        """Write a loop of trips of whole vectors, or of one masked vector each."""
+        code = self.scope.code
+        head, after = code.label("trip"), code.label("after")
+        counter, following = code.name(), code.name()
+        runs = Value(code.emit(f"icmp slt {start.typed}, {stop.text}"), BOOL)
+        code.branch(runs, head, after)
+        before = code.block
+        code.open(head)
+        code.do(f"{counter} = phi i64 [{start.text}, %{before}], [{following}, %{head}]")
+        for number in range(vectors):
+            first = Value(counter, INT64)
+            if number:
+                first = Value(code.emit(f"add nsw i64 {counter}, {number * self.lanes}"), INT64)
+            self._body(Trip(first, number, self._mask(first, masked_by) if masked_by else ""))
+        code.do(f"{following} = add nsw i64 {counter}, {vectors * self.lanes}")
+        again = Value(code.emit(f"icmp slt i64 {following}, {stop.text}"), BOOL)
+        joined = code.label("joined")
+        code.branch(again, head, joined)
+        code.open(joined)
+        if vectors > 1:
+            self._join_folds()
+        code.jump(after)
+        code.open(after)
+
+    def _mask(self, first: Value, stop: Value) -> str:
+        """The lanes that lie before the end."""
+        code = self.scope.code
+        left = Value(code.emit(f"sub i64 {stop.text}, {first.text}"), INT64)
+        lanes = self._spread_here(left)
+        type = lane_type("i64", self.lanes)
+        return f"<{self.lanes} x i1> " + code.emit(f"icmp sgt {type} {lanes}, {self._numbers()}")
+
+    def _spread_here(self, value: Value) -> str:
+        """Spread a value that changes with the trip."""
+        code, type = self.scope.code, lane_type("i64", self.lanes)
+        first = code.emit(f"insertelement {type} poison, {value.typed}, i64 0")
+        mask = f"<{self.lanes} x i32> zeroinitializer"
+        return code.emit(f"shufflevector {type} {first}, {type} poison, {mask}")
+
+    def _numbers(self) -> str:
+        return "<" + ", ".join(f"i64 {i}" for i in range(self.lanes)) + ">"
+
+    # --- the body ---------------------------------------------------------------------------------
+
+    def _body(self, trip: Trip) -> None:
+        self.trip = trip
+        scope = self.scope
+        for statement in self.loop.body:
+            match statement:
+                case ast.Assign(targets=[ast.Name(id=name)]) if name in self.facts.folds:
+                    self._fold(name)
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    kind = scope.tree.types[name]
+                    given = scope.code.converted(scope.value(value), kind)
+                    scope.known[name] = scope.code.on_lanes(given, self.lanes)
+                case ast.Assign(targets=[ast.Subscript() as target], value=value):
+                    self._store(target, scope.value(value))
+                case ast.AugAssign(target=ast.Subscript() as target, op=operator, value=value):
+                    before = self.element(target)
+                    after = scope.operation(target, operator, before, scope.value(value))
+                    self._store(target, after)
+                case _:
+                    raise NotWidenedError("a statement of another form")
+
+    def invariant(self, node: ast.expr, write: Callable[[], Value]) -> Value:
+        """Compute what all trips share before the loop, once."""
+        if node not in self.invariants:
+            code, scope = self.scope.code, self.scope
+            inside, code.lines = code.lines, self.lines
+            scope.vector = None
+            try:
+                self.invariants[node] = write()
+            finally:
+                code.lines, scope.vector = inside, self
+        return self.invariants[node]
+
+    def index(self) -> Value:
+        """The loop's index on every lane."""
+        if self.trip.first not in self.indices:
+            code, type = self.scope.code, lane_type("i64", self.lanes)
+            first = self._spread_here(self.trip.first)
+            text = code.emit(f"add nsw {type} {first}, {self._numbers()}")
+            self.indices[self.trip.first] = Value(text, INT64, None, self.lanes)
+        return self.indices[self.trip.first]
+
+    def element(self, node: ast.Subscript) -> Value:
+        """Read the elements of a trip."""
+        kind, address = self._address(node)
+        return self.scope.code.load(kind, address, self.lanes, self.trip.mask)
+
+    def _store(self, node: ast.Subscript, value: Value) -> None:
+        kind, address = self._address(node)
+        code = self.scope.code
+        code.store(code.converted(value, kind), address, self.lanes, self.trip.mask)
+
+    def _address(self, node: ast.Subscript) -> tuple[Scalar, str]:
+        """The address of a trip's first element: one of the loop's, moved by the index."""
+        assert isinstance(node.value, ast.Name)
+        kind, pointer = self.scope.pointer(node.value)
+        key = f"{node.value.id}[{ast.dump(node.slice)}]"
+        if key not in self.bases:
+            self.bases[key] = self._base(node, kind, pointer)
+        return kind, self.scope.code.element(kind, self.bases[key], self.trip.first, "")
+
+    def _base(self, node: ast.Subscript, kind: Scalar, pointer: str) -> str:
+        """The address of the element at index 0, whether or not the loop reaches it."""
+        code, scope = self.scope.code, self.scope
+        inside, code.lines = code.lines, self.lines
+        scope.vector = None
+        known = dict(scope.known)
+        scope.known[self.facts.index] = literal(INT64, 0)
+        try:
+            at = scope.value(node.slice, EXACT_INDEX)
+            return code.element(kind, pointer, at, "")
+        finally:
+            code.lines, scope.vector, scope.known = inside, self, known
+
+    # --- folds ------------------------------------------------------------------------------------
+
+    def _fold(self, name: str) -> None:
+        code = self.scope.code
+        slot, start = self._accumulator(name)
+        total = Value(code.emit(f"load {start.type}, ptr {slot}"), start.kind, None, self.lanes)
+        x = self.scope.value(self.facts.folds[name][1])
+        after = self._folded(name, total, x)
+        if self.trip.mask:
+            kept = f"select {self.trip.mask}, {after.typed}, {total.typed}"
+            after = Value(code.emit(kept), after.kind, None, self.lanes)
+        code.do(f"store {after.typed}, ptr {slot}")
+
+    def _accumulator(self, name: str) -> tuple[str, Value]:
+        key = (name, self.trip.number)
+        if key not in self.accumulators:
+            fold, kind = self.facts.folds[name][0], self.scope.tree.types[name]
+            initial = literal(kind, NEUTRAL[fold]) if fold in NEUTRAL else self._initial(name)
+            slot = self.scope.code.name()
+            self.scope.frame.append(f"  {slot} = alloca {lane_type(kind.llvm, self.lanes)}")
+            self.accumulators[key] = slot, self.scope.code.on_lanes(initial, self.lanes)
+        return self.accumulators[key]
+
+    def _initial(self, name: str) -> Value:
+        """The value of an accumulator before the loop."""
+        node = ast.Name(name, ast.Load())
+        return self.invariant(node, lambda: self.scope.variable(name))
+
+    def _accumulators_start(self) -> list[str]:
+        pairs = self.accumulators.values()
+        return [f"  store {start.typed}, ptr {slot}" for slot, start in pairs]
+
+    def _folded(self, name: str, total: Value, x: Value) -> Value:
+        code, fold = self.scope.code, self.facts.folds[name][0]
+        if fold in FOLDS:
+            return code.fold(fold, FOLDS[fold], total, x)
+        operator = ast.BitOr if fold == "or" else ast.BitAnd
+        if total.kind.is_float:
+            raise NotWidenedError("bits of floats")
+        return code.arithmetic(operator, total, x, total.kind)
+
+    def _join_folds(self) -> None:
+        """Combine the accumulators of each fold in its first one."""
+        for name in self.facts.folds:
+            parts = [self._loaded(key) for key in self.accumulators if key[0] == name]
+            while len(parts) > 1:
+                pairs = zip(parts[::2], parts[1::2], strict=False)
+                rest = parts[-1:] if len(parts) % 2 else []
+                parts = [*(self._folded(name, a, b) for a, b in pairs), *rest]
+            self.scope.code.do(f"store {parts[0].typed}, ptr {self.accumulators[name, 0][0]}")
+
+    def _leave_folds(self) -> None:
+        """Combine the lanes of each fold, then its value before the loop."""
+        scope = self.scope
+        for name in self.facts.folds:
+            lanes = self._loaded((name, 0))
+            scope.vector = None
+            total = self._folded(name, scope.variable(name), self._reduced(name, lanes))
+            scope.assign(name, total)
+            scope.vector = self
+
+    def _loaded(self, key: tuple[str, int]) -> Value:
+        slot, start = self.accumulators[key]
+        text = self.scope.code.emit(f"load {start.type}, ptr {slot}")
+        return Value(text, start.kind, None, self.lanes)
+
+    def _reduced(self, name: str, x: Value) -> Value:
+        """Fold the lanes of a vector."""
+        kind, fold = x.kind, self.facts.folds[name][0]
+        of_float, signed, unsigned = REDUCTIONS[fold]
+        if kind == BOOL and fold not in ("or", "and"):
+            raise NotWidenedError("a fold of bools")
+        reduction = of_float if kind.is_float else signed if kind.is_signed else unsigned
+        function = (
+            f"llvm.vector.reduce.{reduction}.v{x.lanes}{'f' if kind.is_float else 'i'}{kind.bits}"
+        )
+        first = (
+            f"{literal(kind, NEUTRAL[fold]).typed}, " if kind.is_float and fold in NEUTRAL else ""
+        )
+        flags = f"{FOLD_FLAGS} " if first else "nsz " if kind.is_float else ""
+        parameters = f"{kind.llvm}, {x.type}" if first else x.type
+        code = self.scope.code
+        code.declarations.add(f"declare {kind.llvm} @{function}({parameters})")
+        return Value(code.emit(f"call {flags}{kind.llvm} @{function}({first}{x.typed})"), kind)
+
+
+def lanes_of(loop: ast.For, pointers: dict[str, Scalar], types: dict[str, Scalar]) -> int:
+    """Return how many elements one vector register holds, of the widest type in a loop."""
+    names = [n for s in loop.body for n in ast.walk(s) if isinstance(n, ast.Name)]
+    kinds = [pointers[n.id] for n in names if n.id in pointers]
+    kinds += [types[n.id] for n in names if isinstance(n.ctx, ast.Store)]
+    return native.vector_bits() // max(NARROWEST, *(kind.bits for kind in kinds))
+
+
+def has_masks() -> bool:
+    """Tell whether the CPU has masked loads and stores of all element sizes."""
+    return {"+avx512bw", "+avx512vl"} <= set(native.cpu_features().split(","))
+
+
+def _cost(statement: ast.stmt) -> int:
+    """Estimate the instructions of a statement."""
+    cost = 0
+    for node in ast.walk(statement):
+        if isinstance(node, ast.BinOp | ast.Compare | ast.Subscript | ast.UnaryOp):
+            cost += 1
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = node.func.id
+            cost += weight(name, "f8") if name in vmath.FUNCTIONS else 1
+    return cost

@@ -1,0 +1,82 @@
+"""The functions of `scipy.special` by name: SciPy is imported when one of them is computed.
+
+SciPy takes longer to import than a small program to compile. So the tables of ops and of the NumPy
+interface hold `special.erf` of this module; `stand_in` finds it for the function of SciPy that a
+user's program calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from adgraph.ir.op import OPS, Traced
+
+MODULE = "scipy.special"
+_REALS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Special:
+    """A function of `scipy.special`; of traced arguments it records the op of its name.
+
+    >>> float(special.expit(0.0))
+    0.5
+    """
+
+    nout = 1
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __repr__(self) -> str:
+        return f"<{MODULE}.{self.__name__}>"
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The function itself."""
+        found: Callable[..., Any] = getattr(importlib.import_module(MODULE), self.__name__)
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the function, or record it."""
+        if any(isinstance(x, Traced) for x in args):
+            return OPS[self.__name__](*args, **kwargs)
+        return self.function(*args, **kwargs)
+
+    def resolve_dtypes(self, dtypes: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the dtypes of the loop of a ufunc; all have one of float32 and one of float64."""
+        given = {dtype for dtype in dtypes if dtype is not None}
+        for real in _REALS:
+            if given == {real}:
+                return (real,) * len(dtypes)
+        function: Any = self.function
+        resolved: tuple[Any, ...] = function.resolve_dtypes(dtypes)
+        return resolved
+
+
+class _Names:
+    """Gives the one `Special` of every name."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Special] = {}
+
+    def __getattr__(self, name: str) -> Special:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.known.setdefault(name, Special(name))
+
+
+special = _Names()
+_stand_ins: dict[Any, Special] = {}
+
+
+def stand_in(function: Any) -> Any:
+    """Return the `Special` of a function of SciPy that a table may hold; others are themselves."""
+    if not _stand_ins and MODULE in sys.modules:
+        _stand_ins.update({item.function: item for item in special.known.values()})
+    return _stand_ins.get(function, function)

@@ -1,0 +1,205 @@
+"""Programs as Python functions written in native code: `f(args, kwargs)`, or `OTHERWISE`.
+
+`native_call` describes a program to the function of `adgraph.runtime.entrance` and makes a Python
+function of both, without a C compiler: CPython's `PyCFunction_NewEx` takes any address. The result
+of a call that is not as described is `OTHERWISE`; the caller then does it another way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adgraph.ir.types import ArrayType, Dtype
+from adgraph.lower.driver import driver_address
+from adgraph.lower.kernel import ModuleSource, compile_modules
+from adgraph.lower.program import Program
+from adgraph.runtime import entrance
+from adgraph.runtime.arena import address, new_arena
+from adgraph.runtime.entrance import ARRAY, BOOL, FLOAT, HEADER, INT, ITEM, SCALAR
+from adgraph.tracing.tracer import PythonNumber
+
+METH_FASTCALL = 0x80
+OTHERWISE = object()
+NOTHING: dict[str, Any] = {}
+
+NativeCall = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+# Python numbers that have the representation of an element.
+NUMBERS: dict[tuple[PythonNumber, Dtype], int] = {
+    (float, np.dtype(np.float64)): FLOAT,
+    (int, np.dtype(np.int64)): INT,
+    (bool, np.dtype(np.bool)): BOOL,
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """An argument or a result: how it is represented in Python, and its type in the program."""
+
+    kind: int
+    python_type: type
+    type: ArrayType
+
+
+def argument_item(type: ArrayType, weak: PythonNumber | None, box: bool) -> Item | None:
+    """Describe an argument; None if only Python can convert it."""
+    if type.shape or box:
+        return Item(ARRAY, np.ndarray, type)
+    if weak is None:
+        return Item(SCALAR, type.dtype.type, type)
+    kind = NUMBERS.get((weak, type.dtype))
+    return None if kind in (None, BOOL) else Item(kind, weak, type)
+
+
+def result_item(type: ArrayType, weak: PythonNumber | None) -> Item | None:
+    """Describe a result; None if only Python can convert it."""
+    if type.shape:
+        return Item(ARRAY, np.ndarray, type)
+    if weak is None:
+        return Item(SCALAR, type.dtype.type, type)
+    kind = NUMBERS.get((weak, type.dtype))
+    return None if kind is None else Item(kind, weak, type)
+
+
+def native_call(
+    program: Program,
+    arguments: Sequence[Item],
+    results: Sequence[Item],
+    *,
+    packed: bool,
+    releases: bool,
+    copies: bool,
+) -> NativeCall | None:
+    """Make the Python function of a program; `None` where the platform has no way to do it.
+
+    It returns a tuple of results if `packed`, else the only result. The program runs without the
+    GIL if it `releases` it. Arrays that are not in C order it `copies`, or does not take. It may
+    run in several threads at once: to all but the first it answers `OTHERWISE`.
+    """
+    interface = native_interface()
+    if interface is None:
+        return None
+    arena = new_arena(program)
+    items = (*arguments, *results)
+    shapes = [np.array(item.type.shape, np.int64) for item in items]
+    dtypes = [np.dtype(item.type.dtype.char) for item in items]  # as new arrays have
+    slots = np.zeros(2 * len(items) + 2, np.int64)  # 16 bytes, the largest scalar's
+    record = np.zeros(len(HEADER) + (len(ITEM) + 1) * len(items), np.int64)
+    record[: len(HEADER)] = [
+        {
+            **interface.words,
+            "busy": 0,
+            "arguments": len(arguments),
+            "results": len(results),
+            "releases": releases,
+            "packs": packed,
+            "program": address(program.words),
+            "sources": arena.sources_address,
+            "scratch": arena.scratch_address,
+            "pointers": arena.first_address,
+            "objects": address(record) + 8 * (len(HEADER) + len(ITEM) * len(items)),
+        }[name]
+        for name in HEADER
+    ]
+    for i, (item, shape) in enumerate(zip(items, shapes, strict=True)):
+        start = len(HEADER) + len(ITEM) * i
+        words = (
+            item.kind,
+            id(item.python_type),
+            id(dtypes[i]),
+            len(item.type.shape),
+            address(shape),
+            item.type.dtype.alignment - 1,
+            copies,
+            address(slots) + 16 * i,
+        )
+        record[start : start + len(ITEM)] = words
+    # The function holds what the record's addresses point to.
+    owned = (address(record), record, arena, program, items, shapes, dtypes, slots)
+    call: NativeCall = interface.new_function(owned)
+    return call
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Addresses by their names in `HEADER`, and how to make a Python function of an object."""
+
+    words: dict[str, int]
+    new_function: Callable[[tuple[Any, ...]], Any]
+
+
+@functools.cache
+def native_interface() -> Interface | None:
+    """Find CPython's and NumPy's functions; None on a platform that is not as expected."""
+    if sys.implementation.name != "cpython" or struct.calcsize("P") != 8:
+        return None
+    table = _numpy_table()
+    if table is None:
+        return None
+    name = sys.intern("dtype")
+    words = {
+        "otherwise": id(OTHERWISE),
+        "driver": driver_address(),
+        "array_type": id(np.ndarray),
+        "dtype_name": id(name),
+        **{word: table[slot] for word, slot in NUMPY_SLOTS.items()},
+    }
+    definition = _method_definition()
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+
+    def new_function(owned: tuple[Any, ...]) -> Any:
+        return new(ctypes.addressof(definition), owned, None)
+
+    return Interface(words, new_function)
+
+
+# Positions in NumPy's table of functions for extensions, which never change.
+NUMPY_SLOTS = {
+    "to_scalar": 60,
+    "from_scalar": 62,
+    "new_array": 94,
+    "copied": 109,
+    "get_pointer": 160,
+    "equivalent": 182,
+}
+
+
+def _numpy_table() -> list[int] | None:
+    """Return NumPy's table of functions for extensions."""
+    try:
+        capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
+    except (ImportError, AttributeError):
+        return None
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype = ctypes.c_void_p
+    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    start = get_pointer(capsule, None)
+    count = max(NUMPY_SLOTS.values()) + 1
+    return list((ctypes.c_void_p * count).from_address(start))
+
+
+class _MethodDefinition(ctypes.Structure):
+    """CPython's PyMethodDef, part of its stable ABI."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("documentation", ctypes.c_char_p),
+    )
+
+
+def _method_definition() -> _MethodDefinition:
+    (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT)])
+    return _MethodDefinition(b"call", code, METH_FASTCALL, None)
