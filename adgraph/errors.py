@@ -103,12 +103,12 @@ def package_folder(name: str) -> str:
 
 
 _OWN = (str(Path(__file__).parent), package_folder("numpy"), "<frozen")
-_SKIPPED = (*_OWN, package_folder("scipy"))
+_SKIPPED = (*_OWN, package_folder("scipy"), package_folder("numba"))
 _DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
 def user_location() -> Location | None:
-    """Return the innermost line on the stack that belongs to none of adgraph, NumPy and SciPy."""
+    """Return the innermost line on the stack that belongs to none of adgraph, NumPy, SciPy, Numba."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename

@@ -36,6 +36,7 @@ SECONDS = 0.4  # of measuring
 LEAST_RUNS, MOST_RUNS = 7, 2000
 HEADER = 3  # words of a step before its pointers
 SHOWN_FUNCTIONS = 2
+RESOLUTION = 10e-9  # of the timer: of shorter times nothing is derived
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ LEFT = ("kernel", "line", "limit", "functions")
 
 
 def _cells(kernel: KernelTime, profile: Profile) -> Iterator[str]:
+    timed = kernel.least >= RESOLUTION
     bound, used = kernel.bound(profile.limits)
     functions = sorted(kernel.functions.items(), key=lambda item: -item[1])
     named = [f"{show_count(count)} {name}" for name, count in functions]
@@ -166,14 +168,14 @@ def _cells(kernel: KernelTime, profile: Profile) -> Iterator[str]:
     yield f"{kernel.location or ''}{kernel.order * chr(39)}"
     yield str(kernel.calls)
     yield "" if kernel.trips == 1.0 else show_count(kernel.trips)
-    yield show_seconds(kernel.least)
-    yield show_seconds(kernel.median)
+    yield show_seconds(kernel.least) if timed else f"< {show_seconds(RESOLUTION)}"
+    yield show_seconds(kernel.median) if timed else ""
     yield f"{100 * kernel.least / profile.total:.1f} %" if profile.total else ""
     yield show_bytes(kernel.bytes)
-    yield f"{kernel.bandwidth / 1e9:.1f}"
+    yield f"{kernel.bandwidth / 1e9:.1f}" if timed else ""
     yield show_count(kernel.flops)
-    yield f"{kernel.rate / 1e9:.2f}"
-    yield f"{bound} {100 * used:.0f} %"
+    yield f"{kernel.rate / 1e9:.2f}" if timed else ""
+    yield f"{bound} {100 * used:.0f} %" if timed else ""
     yield ", ".join([*named[:SHOWN_FUNCTIONS], *more])
 
 
