@@ -124,7 +124,8 @@ def started(
         except Exception as error:
             if one.name == OURS:
                 raise
-            left_out[one.name] = f"fails with {type(error).__name__}: {str(error).splitlines()[0]}"
+            text = str(error).splitlines()[0][:80]
+            left_out[one.name] = f"fails with {type(error).__name__} ({text})"
     return runs, results, left_out
 
 

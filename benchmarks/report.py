@@ -21,6 +21,7 @@ class Fresh:
     jax: First | None
 
 
+MANY = 12  # programs that are not listed by name
 TIMES = ("program", "µs")
 SUMMARY = ("best", "median", "ours/hand", "call", "difference", "missed")
 FIRST = (
@@ -97,7 +98,8 @@ def left_out(lines: Iterable[Line]) -> Iterator[str]:
             if name not in ("numpy", HAND):
                 reasons.setdefault((name, reason), []).append(line.program.name)
     for (name, reason), programs in sorted(reasons.items()):
-        yield f"- {name} {reason}: {', '.join(programs)}."
+        listed = "; ".join(programs) if len(programs) <= MANY else f"{len(programs)} programs"
+        yield f"- {name} {reason}: {listed}."
 
 
 def losses(lines: Iterable[Line], fresh: dict[str, Fresh]) -> Iterator[str]:
