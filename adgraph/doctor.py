@@ -24,6 +24,7 @@ from adgraph.errors import BackendError
 from adgraph.lower import backend, cache, native, vmath
 from adgraph.lower.pool import has_threads
 from adgraph.lower.pool_code import MOST_THREADS
+from adgraph.runtime.blocks import KEPT_BYTES
 from adgraph.runtime.calls import native_interface
 from adgraph.timeline import show_bytes
 from adgraph.version import __version__
@@ -120,6 +121,7 @@ def _vector_math() -> Iterator[Fact]:
 def _calls() -> Iterator[Fact]:
     if native_interface() is not None:
         yield Fact("calls", "native, through the C interfaces of Python and NumPy")
+        yield Fact("large results", f"recycled memory, {show_bytes(KEPT_BYTES)} kept at most")
     else:
         hint = "64-bit CPython with NumPy's C interface has native calls, ten times faster"
         yield Fact("calls", "in Python", hint)

@@ -108,7 +108,7 @@ _DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
 def user_location() -> Location | None:
-    """Return the innermost line on the stack that belongs to none of adgraph, NumPy, SciPy, Numba."""
+    """Return the innermost line on the stack that is not of adgraph, NumPy, SciPy or Numba."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename

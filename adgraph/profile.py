@@ -25,6 +25,7 @@ from adgraph.ir.graph import Node
 from adgraph.ir.types import ArrayType
 from adgraph.lower.driver import driver
 from adgraph.lower.kernel import KernelSource
+from adgraph.lower.pool import SplitCall
 from adgraph.lower.program import Call, Program
 from adgraph.runtime.arena import Arena, Array, address, new_arena
 from adgraph.runtime.dispatch import Dispatcher, Entry
@@ -406,5 +407,7 @@ def _name(call: Call) -> str:
             return name
         case (str(routine), str(dtype)):
             return f"{routine} {dtype}"
+        case SplitCall(name=name, threads=threads):
+            return f"{name} on {threads} threads"
         case _:
             return call.node.op.name

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from adgraph.analysis.liveness import computes
+from adgraph.analysis.space import assembles_scalars
 from adgraph.ir.code import Control, Expression
 from adgraph.ir.dims import Affine, Dim, Symbol
 from adgraph.ir.graph import Graph, Node
@@ -79,10 +80,15 @@ def node_cost(node: Node) -> Cost:
         return NOTHING
     if isinstance(node.op.code, Control):
         return Cost(0.0, 0, 0, KERNEL_SECONDS) + _control_cost(node)
-    if any(inner.op.kind in STEPS for region in node.regions() for inner in region.nodes):
+    if any(_is_step(inner) for region in node.regions() for inner in region.nodes):
         inside = map(_inside_cost, node.regions())
         return sum(inside, Cost(0.0, 0, 0, KERNEL_SECONDS))
     return _kernel_cost(node, _bytes(node.types), _bytes(v.type for v in node.outputs))
+
+
+def _is_step(node: Node) -> bool:
+    """Whether a node inside a kernel runs by itself, not in a loop nest with others."""
+    return node.op.kind in STEPS and not assembles_scalars(node)
 
 
 def _kernel_cost(node: Node, read: int, written: int) -> Cost:

@@ -39,6 +39,9 @@ class Place:
     scattered: bool = False
 
 
+SCALAR = Place((), True, 0)
+
+
 @dataclass
 class Space:
     """An iteration space and the nodes admitted to it, in order."""
@@ -67,6 +70,8 @@ class Space:
 
     def _admit_elementwise(self, node: Node) -> bool:
         shape = node.output.type.shape
+        if self.extents == shape == () and self.depth is None and self._admit_scalar(node):
+            return True
         extents = _long(shape) if self.extents is None else self.extents
         resolved = self._resolve(node, shape, extents)
         if resolved is None:
@@ -86,6 +91,15 @@ class Space:
         stage = max((self._ready(v, inner) for v in node.inputs), default=0 if inner else -1)
         stage = max(stage, 0 if inner else -1)
         self._commit(node, Place(resolved, inner, stage))
+        return True
+
+    def _admit_scalar(self, node: Node) -> bool:
+        """Admit an op on scalars to a space without loops, if it does not wait for a fold."""
+        given = [v for v in node.inputs if v not in self.places]
+        if any(not self.places[v].inner for v in node.inputs if v in self.places):
+            return False
+        self.operands.update(dict.fromkeys(given, ()))
+        self._commit(node, SCALAR)
         return True
 
     def _resolve(self, node: Node, shape: Shape, extents: Shape) -> Map | None:
@@ -223,6 +237,8 @@ class Space:
 
     def last_pass(self, operand: Value) -> int:
         """Return the last pass that reads an operand computed elsewhere."""
+        if self.extents == () and self.depth is None:
+            return 0
         stages = [self.places[n.output].stage for n in self.nodes if operand in n.inputs]
         for stage, nodes in self._rereading()[1].items():
             stages += [stage for n in nodes if operand in n.inputs]
@@ -258,7 +274,9 @@ class Space:
 
     def _crossing(self) -> list[tuple[Value, int, Node]]:
         """List the inner values that a later pass than their own reads, with the readers."""
-        found = []
+        found: list[tuple[Value, int, Node]] = []
+        if self.depth is None:
+            return found  # nothing waits for a row's fold: there is one pass
         for node in self.nodes:
             place = self.places[node.output]
             if not place.inner or node.op.kind is Kind.VIEW:

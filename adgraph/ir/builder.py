@@ -153,7 +153,10 @@ def copy_node(builder: Builder, node: Node, env: dict[Value, Value]) -> None:
     """Emit a node of another graph, its operands and results translated by `env`."""
     before, builder.origin = builder.origin, node.origin
     try:
-        results = builder.emit(node.op, [env[v] for v in node.inputs], node.attrs)
+        operands = [env[v] for v in node.inputs]
+        alike = all(new.type is v.type for new, v in zip(operands, node.inputs, strict=True))
+        types = tuple([v.type for v in node.outputs]) if alike else None
+        results = builder.emit(node.op, operands, node.attrs, types=types)
     finally:
         builder.origin = before
     env.update(zip(node.outputs, results, strict=True))

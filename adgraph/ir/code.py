@@ -66,9 +66,10 @@ class Loops:
 
     `text` is the source of one function `kernel(operands..., results..., sizes...)` over flat
     pointers that may return a nonzero status; `sizes(types, attrs)` gives its integers. In the text
-    `dtype` is the dtype of the first result. `point` says what the op does at one position of the
-    first operand's `axis`, if its last operand is that single position: the result is the part
-    there, or the first operand with the second one in its place, or added to it.
+    `dtype` is the dtype of the first result; loops up to an integer `inner` are unrolled if it is
+    small. `point` says what the op does at one position of the first operand's `axis`, if its last
+    operand is that single position: the result is the part there, or the first operand with the
+    second one in its place, or added to it.
     """
 
     text: str

@@ -24,8 +24,8 @@ entry:
   %thunk = load ptr, ptr %user
   %wanted_at = getelementptr i64, ptr %user, i64 1
   %wanted = load i64, ptr %wanted_at
-  %enough = icmp sge i64 %count, %wanted
-  br i1 %enough, label %fill, label %too_few
+  %right = icmp eq i64 %count, %wanted
+  br i1 %right, label %fill, label %wrong_count
 fill:
   %inputs_at = getelementptr i64, ptr %thunk, i64 5
   %inputs = load i64, ptr %inputs_at
@@ -46,7 +46,7 @@ point:
 run:
   %status = call i64 @{call}(ptr %thunk, ptr %table, ptr %outputs)
   ret i64 %status
-too_few:
+wrong_count:
   ret i64 -2
 }}
 """.format(header="ptr %numbers, i64 %count, ptr %result, ptr %user", call=CALL_SYMBOL)

@@ -20,19 +20,39 @@ from adgraph.lower.tiles import Tile, tile_for
 # A text, a routine of `blas` by name and dtype, a product of `tiles`, or what runs another callee.
 Callee = KernelSource | tuple[str, str] | Tile | SplitCall
 
+_PARAMETERS = re.compile(r"def kernel\((.*)\)")
+SHORT = 8  # an innermost loop of a text of so many trips is unrolled
+
 
 def callee_of(node: Node) -> tuple[Callee, tuple[Dim, ...]]:
     """Return what a node calls, and the integers it passes, strides left out."""
     code = node.op.code
     assert isinstance(code, (Loops, Routine))
-    sizes = code.sizes(node.types, dict(node.attrs))
+    sizes: tuple[Dim, ...] = code.sizes(node.types, dict(node.attrs))
     if isinstance(code, Routine):
         return (code.name, node.inputs[0].type.dtype.str[1:]), sizes
     cast = node.outputs[0].type.dtype.name.replace("bool", "boolean")
     text = re.sub(r"\bdtype\(", f"{cast}(", code.text)
+    text, sizes = _unrolled(text, sizes)
     text = text.replace("def kernel(", f"def {node.op.name}(", 1)
     dtypes = tuple(v.type.dtype.str[1:] for v in (*node.inputs, *node.outputs))
     return KernelSource(node.op.name, dtypes, len(sizes), text), sizes
+
+
+def _unrolled(text: str, sizes: tuple[Dim, ...]) -> tuple[str, tuple[Dim, ...]]:
+    """Write a small integer `inner` of a text as a number."""
+    parameters = _PARAMETERS.search(text)
+    assert parameters is not None
+    names = parameters[1].split(", ")
+    names = names[len(names) - len(sizes) :]
+    if "inner" not in names:
+        return text, sizes
+    at = names.index("inner")
+    inner = sizes[at]
+    if not isinstance(inner, int) or inner > SHORT:
+        return text, sizes
+    text = text.replace(", inner", "", 1)
+    return re.sub(r"\binner\b", str(inner), text), (*sizes[:at], *sizes[at + 1 :])
 
 
 def strided_callee_of(

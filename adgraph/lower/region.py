@@ -8,6 +8,7 @@ cannot be written inline (BLAS, scans) is called by its address. Begin with `wri
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ from adgraph.lower.nest import (
 from adgraph.lower.numba_source import literal
 from adgraph.lower.recurrent import shortened
 from adgraph.lower.registers import Trips, in_registers
+from adgraph.lower.steady import without_steady_loads
 from adgraph.lower.tiles import Tile
 from adgraph.lower.units import (
     Buffer,
@@ -65,6 +67,7 @@ from adgraph.ops.shape import boxed
 
 OUT_OF_BOUNDS = "3"
 OUT_OF_CAPACITY = "4"
+MANY = 64  # positions which are checked before the first one is used
 RESERVED = frozenset(
     {
         *vmath.FUNCTIONS,
@@ -552,18 +555,35 @@ class Program:
         offset = box.offset + box.strides[axis] * symbol_dim(symbol)
         box = Memory(box.pointer, offset, box.strides[:axis] + box.strides[axis + 1 :], box.grid)
         rest = node.output.type.with_shape(shape[:axis] + shape[axis + 1 :])
-        body = (
-            *self._position(at, indices, loops, names.sizes.dim(shape[axis])),
-            *self.kernel.copied(rest, box, part, add=node.op.code.point == "add"),
-        )
-        for loop, extent in zip(reversed(loops), reversed(node.inputs[2].type.shape), strict=True):
-            name = self.kernel.symbols[loop]
-            body = (Range(name, "0", names.sizes.dim(extent), "1", body),)
+        extent = names.sizes.dim(shape[axis])
+        read, wrap, check = self._position(at, indices, loops, extent)
+        copied = self.kernel.copied(rest, box, part, add=node.op.code.point == "add")
+        if _has_many(node.inputs[2].type):
+            self._check_all(at, read, loops, extent)
+            self._walk_through(loops, (read, wrap, *copied))
+        else:
+            self._walk_through(loops, (read, wrap, check, *copied))
+
+    def _check_all(self, at: str, read: Statement, loops: list[Symbol], extent: str) -> None:
+        """Check the least and the greatest of many positions, which are found in vectors."""
+        least, greatest = self.kernel.names.scalar(), self.kernel.names.scalar()
+        self.statements += (Set(least, "int64(0)"), Set(greatest, "int64(-1)"))
+        fold = (Set(least, f"min({least}, {at})"), Set(greatest, f"max({greatest}, {at})"))
+        self._walk_through(loops, (read, *fold))
+        outside = f"{least} + {extent} < 0 or {greatest} >= {extent}"
+        self.statements.append(Stop(outside, OUT_OF_BOUNDS))
+
+    def _walk_through(self, loops: list[Symbol], body: tuple[Statement, ...]) -> None:
+        """Write loops, from the outermost."""
+        for loop in reversed(loops):
+            assert loop.upper is not None
+            extent = self.kernel.names.sizes.dim(loop.upper + 1)
+            body = (Range(self.kernel.symbols[loop], "0", extent, "1", body),)
         self.statements += body
 
     def _position(
         self, name: str, indices: Stored, loops: list[Symbol], extent: str
-    ) -> tuple[Statement, ...]:
+    ) -> tuple[Statement, Statement, Statement]:
         """Read a position, wrap it if it counts from the end, and check its bounds."""
         if isinstance(indices, Scalar):
             read: Statement = Set(name, f"int64({indices.text})")
@@ -661,7 +681,12 @@ class Program:
             yield changed
             return
         for statement in in_registers(loop, trips, names, self.kernel.dtype):
-            yield shortened(statement, names) if isinstance(statement, Range) else statement
+            if isinstance(statement, Range):
+                before, steady = without_steady_loads(statement)
+                yield from before
+                yield shortened(steady, names)
+            else:
+                yield statement
 
     def _counted(self, unit: Unit, node: Node) -> None:
         trips = self._text(node.inputs[0])
@@ -672,7 +697,8 @@ class Program:
         with self.kernel.binding(node.attrs["symbol"]) as name:
             carried = self._carry(unit, node, 1)
             body = self._body(unit, node, node.attrs["body"], carried, 1)
-        self.statements.append(Range(name, *bounds, body))
+        before, loop = without_steady_loads(Range(name, *bounds, body))
+        self.statements += (*before, loop)
 
     def _between(self, unit: Unit, node: Node) -> None:
         """Run for the positions of an axis that two numbers enclose."""
@@ -684,7 +710,8 @@ class Program:
         with self.kernel.binding(node.attrs["symbol"]) as name:
             carried = self._carry(unit, node, 2)
             body = self._body(unit, node, node.attrs["body"], carried, 2)
-        self.statements.append(shortened(Range(name, start, stop, "1", body), self.kernel.names))
+        before, loop = without_steady_loads(Range(name, start, stop, "1", body))
+        self.statements += [*before, shortened(loop, self.kernel.names)]
 
     def _while(self, unit: Unit, node: Node) -> None:
         with self.kernel.binding(node.attrs["symbol"]) as name:
@@ -787,6 +814,11 @@ class Program:
             Set(r.text, program.output(k)) for k, r in enumerate(results) if isinstance(r, Scalar)
         ]
         return (*statements, *ends)
+
+
+def _has_many(indices: ArrayType) -> bool:
+    counts = [n for n in indices.shape if isinstance(n, int)]
+    return len(counts) == indices.ndim and math.prod(counts) >= MANY
 
 
 def _walk(symbols: list[Symbol], strides: tuple[int, ...]) -> Dim:

@@ -40,9 +40,10 @@ class VectorLoop:
 
 def vector_loops(tree: KernelTree) -> dict[ast.For, VectorLoop] | None:
     """Return the innermost loops of a kernel, or None if not all of it can run in vectors."""
-    shared = _shared_variables(tree.body, set())
+    innermost = list(_innermost(tree.body))
+    shared = _shared_variables(tree.body, set()) if innermost else set()
     found: dict[ast.For, VectorLoop] = {}
-    for statement in _innermost(tree.body):
+    for statement in innermost:
         loop = _vector_loop(statement, shared) if isinstance(statement, ast.For) else None
         if loop is None:
             return None
@@ -68,7 +69,10 @@ def _assigns(statement: ast.stmt) -> bool:
 
 
 def _invokes(statement: ast.stmt) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == "invoke" for n in ast.walk(statement))
+    match statement:
+        case ast.Assign(value=ast.Call(func=ast.Name(id="invoke"))):
+            return True
+    return False
 
 
 def _shared_variables(body: Sequence[ast.stmt], assigned: set[str]) -> set[str]:

@@ -43,6 +43,17 @@ def _picked(x: Shape, indices: Shape, axis: int) -> Shape:
 
 
 # --- wrap_index: positions from the front, checked ------------------------------------------------
+# Kernels check all indices before they use one: the least and the greatest are found in vectors.
+
+_CHECK = """
+    low = int64(0)
+    high = int64(-1)
+    for p in range(count):
+        at = int64(indices[p])
+        low = min(low, at)
+        high = max(high, at)
+    if low < -extent or high >= extent:
+        return 3"""
 
 
 def wrapped(indices: Any, extent: int) -> Any:
@@ -58,13 +69,15 @@ def wrapped(indices: Any, extent: int) -> Any:
 
 _WRAP_INDEX = """
 def kernel(indices, y, count, extent):
+    low = int64(0)
+    high = int64(-1)
     for p in range(count):
         at = int64(indices[p])
-        if at < 0:
-            at = at + extent
-        if at < 0 or at >= extent:
-            return 3
-        y[p] = at
+        low = min(low, at)
+        high = max(high, at)
+        y[p] = where(at < 0, at + extent, at)
+    if low < -extent or high >= extent:
+        return 3
     return 0
 """
 
@@ -122,15 +135,12 @@ def _batched(x: Any, flag: bool, batches: int) -> Any:
 
 # --- take -----------------------------------------------------------------------------------------
 
-_TAKE = """
-def kernel(x, indices, y, outer, extent, inner, count):
+_TAKE = f"""
+def kernel(x, indices, y, outer, extent, inner, count):{_CHECK}
     for i in range(outer):
         for p in range(count):
             at = int64(indices[p])
-            if at < 0:
-                at = at + extent
-            if at < 0 or at >= extent:
-                return 3
+            at = where(at < 0, at + extent, at)
             for j in range(inner):
                 y[(i * count + p) * inner + j] = x[(i * extent + at) * inner + j]
     return 0
@@ -186,17 +196,14 @@ take = register(
 
 # --- scatter_add: zeros with every part added at its index ----------------------------------------
 
-_SCATTER_ADD = """
-def kernel(x, indices, y, outer, extent, inner, count):
-    for at in range(outer * extent * inner):
-        y[at] = dtype(0)
+_SCATTER_ADD = f"""
+def kernel(x, indices, y, outer, extent, inner, count):{_CHECK}
+    for k in range(outer * extent * inner):
+        y[k] = dtype(0)
     for i in range(outer):
         for p in range(count):
             at = int64(indices[p])
-            if at < 0:
-                at = at + extent
-            if at < 0 or at >= extent:
-                return 3
+            at = where(at < 0, at + extent, at)
             for j in range(inner):
                 y[(i * extent + at) * inner + j] += x[(i * count + p) * inner + j]
     return 0

@@ -16,7 +16,7 @@ from adgraph.ir.op import Kind
 from adgraph.ops.constant import convert
 from adgraph.ops.elementwise import multiply_no_nan, where
 from adgraph.ops.shape import broadcast, reshape
-from adgraph.passes.rewrite import Rule, Site, equals, literal, same
+from adgraph.passes.rewrite import LITERAL, Rule, Site, equals, literal, same
 from adgraph.tracing.tracer import as_tracer
 
 # --- operands that are broadcast -----------------------------------------------------------------
@@ -360,26 +360,28 @@ ZERO_SIGNS = "zero signs"
 RANGE = "ends of the range"
 
 ALGEBRA = (
-    Rule("strip broadcasts", (Kind.ELEMENTWISE,), _strip_broadcasts),
-    Rule("x + 0", (np.add,), _add_zero, accepted=ZERO_SIGNS),
-    Rule("x - 0", (np.subtract,), _subtract_zero, accepted=ZERO_SIGNS),
-    Rule("0 - x", (np.subtract,), _zero_minus, accepted=ZERO_SIGNS),
-    Rule("x + -y", (np.add,), _add_negative),
-    Rule("x - -y", (np.subtract,), _subtract_negative),
-    Rule("-(-x)", (np.negative,), _negative_of_negative),
-    Rule("-(x - y)", (np.negative,), _negative_of_difference, accepted=ZERO_SIGNS),
-    Rule("x * 1", (np.multiply,), _multiply_one),
-    Rule("x / 1", (np.divide,), _divide_one),
-    Rule("x * -1", (np.multiply,), _multiply_minus_one),
-    Rule("-x * y", (np.multiply, np.divide), _negative_factor),
-    Rule("-(c * x)", (np.negative,), _negative_of_scaled),
+    Rule("strip broadcasts", (Kind.ELEMENTWISE,), _strip_broadcasts, "", LITERAL, arrays=True),
+    Rule("x + 0", (np.add,), _add_zero, ZERO_SIGNS, LITERAL),
+    Rule("x - 0", (np.subtract,), _subtract_zero, ZERO_SIGNS, LITERAL),
+    Rule("0 - x", (np.subtract,), _zero_minus, ZERO_SIGNS, LITERAL),
+    Rule("x + -y", (np.add,), _add_negative, behind=(np.negative,)),
+    Rule("x - -y", (np.subtract,), _subtract_negative, behind=(np.negative,)),
+    Rule("-(-x)", (np.negative,), _negative_of_negative, behind=(np.negative,)),
+    Rule("-(x - y)", (np.negative,), _negative_of_difference, ZERO_SIGNS, (np.subtract,)),
+    Rule("x * 1", (np.multiply,), _multiply_one, behind=LITERAL),
+    Rule("x / 1", (np.divide,), _divide_one, behind=LITERAL),
+    Rule("x * -1", (np.multiply,), _multiply_minus_one, behind=LITERAL),
+    Rule("-x * y", (np.multiply, np.divide), _negative_factor, behind=(np.negative,)),
+    Rule("-(c * x)", (np.negative,), _negative_of_scaled, behind=(np.multiply,)),
     Rule("x * x", (np.multiply,), _square_of_factor),
-    Rule("x / power of two", (np.divide,), _divide_by_power_of_two),
-    Rule("c * (d * x)", (np.multiply,), _scale_twice, accepted=RANGE),
-    Rule("c * x * (d * y)", (np.multiply,), _scale_both, accepted=RANGE),
-    Rule("product guarded for nothing", (multiply_no_nan,), _no_nan_by_literal, ZERO_SIGNS),
-    Rule("literal power", (np.power,), _literal_power, accepted="rounding, " + RANGE),
-    Rule("sqrt of square", (np.sqrt,), _root_of_square, accepted="rounding, " + RANGE),
+    Rule("x / power of two", (np.divide,), _divide_by_power_of_two, behind=LITERAL),
+    Rule("c * (d * x)", (np.multiply,), _scale_twice, RANGE, (np.multiply,)),
+    Rule("c * x * (d * y)", (np.multiply,), _scale_both, RANGE, (np.multiply,)),
+    Rule(
+        "product guarded for nothing", (multiply_no_nan,), _no_nan_by_literal, ZERO_SIGNS, LITERAL
+    ),
+    Rule("literal power", (np.power,), _literal_power, "rounding, " + RANGE, LITERAL),
+    Rule("sqrt of square", (np.sqrt,), _root_of_square, "rounding, " + RANGE, (np.square,)),
     Rule("even of sign", (np.square, np.absolute), _even_of_sign),
     Rule("absolute of square", (np.absolute,), _absolute_of_square),
     Rule("+x", (np.positive,), _positive),

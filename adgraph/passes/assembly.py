@@ -149,7 +149,7 @@ def _sum_of_boxes(site: Site) -> Any:
 
     What is added to another array goes into it box by box, unless boxes are many.
     """
-    if feeds_a_sum(site):
+    if not may_have_boxes(site) or feeds_a_sum(site):
         return None
     others, writes = terms_of(site)
     if not writes:
@@ -165,6 +165,16 @@ def _sum_of_boxes(site: Site) -> Any:
     for w in rest:
         total = add_at(total, w.value, index=w.index)
     return total
+
+
+def may_have_boxes(site: Site) -> bool:
+    """Tell whether a term of a sum is a box or a sum, whatever reads it."""
+    if site.op is add_at:
+        return True
+    return any(
+        x.shape == site.type.shape and site.made(x, add, add_at, place) is not None
+        for x in site.args
+    )
 
 
 def feeds_a_sum(site: Site) -> bool:
@@ -247,5 +257,5 @@ def _update_by_sum(site: Site) -> Any:
 ASSEMBLY = (
     Rule("updates", (update,), _updates),
     Rule("update by sum", (update,), _update_by_sum),
-    Rule("sum of boxes", (add, add_at), _sum_of_boxes, accepted="rounding, zero signs"),
+    Rule("sum of boxes", (add, add_at), _sum_of_boxes, "rounding, zero signs", arrays=True),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ir.builder import attributes_key
 from adgraph.ir.evaluate import evaluate_node
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
@@ -66,7 +67,7 @@ def _key(node: Node) -> Any:
     operands: Any = node.inputs
     if node.op.commutative:
         operands = (frozenset(node.inputs[:2]), *node.inputs[2:])
-    return node.op, operands, tuple(sorted(node.attrs.items(), key=lambda item: item[0]))
+    return node.op, operands, attributes_key(node.attrs)
 
 
 def fold(graph: Graph, hits: Hits | None = None) -> Graph:

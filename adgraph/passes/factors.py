@@ -164,8 +164,15 @@ def _scaled_sum(site: Site, x: Any) -> tuple[Site | None, float]:
 ACCEPTED = "rounding, ends of the range"
 
 FACTORS = (
-    Rule("x / few", (np.divide,), _divide_by_few, ACCEPTED),
-    Rule("few * (few * x)", (np.multiply,), _narrow_factors_first, ACCEPTED),
+    Rule("x / few", (np.divide,), _divide_by_few, ACCEPTED, arrays=True),
+    Rule(
+        "few * (few * x)",
+        (np.multiply,),
+        _narrow_factors_first,
+        ACCEPTED,
+        (np.multiply,),
+        arrays=True,
+    ),
     Rule("sum of scaled", (reduce_sum,), _sum_of_scaled, ACCEPTED),
     Rule("sum of centred", (reduce_sum,), _sum_of_centred, ACCEPTED),
 )

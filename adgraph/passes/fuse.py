@@ -9,6 +9,7 @@ repeat cheap nodes whose results they would have to read (`adgraph.passes.repeat
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 
 from adgraph.analysis.space import Space, assembles_scalars
 from adgraph.control.fused import fused
+from adgraph.ir.dims import upper_bound
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Kind
 from adgraph.passes.repeat import makers, repeat, replace
@@ -46,7 +48,7 @@ class _Group:
 
     def suits(self, node: Node) -> bool:
         """Tell whether group and node share a value, or are both without loops."""
-        if self.is_scalar() and node.output.type.size == 1:
+        if self.is_scalar() and not node.output.type.shape:
             return True
         return any(v in self.space or v in self.space.operands for v in node.inputs)
 
@@ -180,12 +182,12 @@ def _joined_window(window: list[_Group | Node], borders: _Borders) -> list[_Grou
     if not isinstance(last, _Group):
         return None
     wanted = borders.reads(last)
+    size = max(map(_most_elements, borders.makes(last)))
     for first in reversed(range(len(window) - 1)):
         group = window[first]
         if not isinstance(group, _Group):
             continue
-        size = max(v.type.size for v in borders.makes(last))
-        alike = {v for v in wanted & borders.reads(group) if v.type.size >= size}
+        alike = {v for v in wanted & borders.reads(group) if _most_elements(v) >= size}
         if not any(v.type.shape for v in alike | (wanted & borders.makes(group))):
             continue
         between = range(first + 1, len(window) - 1)
@@ -198,6 +200,12 @@ def _joined_window(window: list[_Group | Node], borders: _Borders) -> list[_Grou
             after = [window[k] for k in behind]
             return [*window[:first], *before, joined, *after]
     return None
+
+
+def _most_elements(value: Value) -> float:
+    """The number of elements, at most: in a loop of the user extents may depend on its index."""
+    bounds = (upper_bound(n) for n in value.type.shape)
+    return math.prod(math.inf if n is None else n for n in bounds)
 
 
 def _dependents(
@@ -372,9 +380,10 @@ def _attach_view(
 
 
 def _join(node: Node, units: list[_Group | Node], unit_of: dict[Value, int]) -> int:
-    first = max((0, *(unit_of.get(v, -1) for v in node.inputs)))
+    first = max([0, *(unit_of.get(v, 0) for v in node.inputs)])
     near = range(first, min(len(units), first + LOOK_AHEAD))
-    for at in (*near, *range(max(near.stop, len(units) - 1), len(units))):
+    last = range(max(near.stop, len(units) - 1), len(units))
+    for at in itertools.chain(near, last):
         unit = units[at]
         if not isinstance(unit, _Group) or not unit.suits(node):
             continue

@@ -23,7 +23,7 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.types import Index, Slice
 from adgraph.ops.elementwise import add
 from adgraph.ops.shape import add_at, concatenate, getitem, place
-from adgraph.passes.assembly import Write, feeds_a_sum, terms_of
+from adgraph.passes.assembly import Write, feeds_a_sum, may_have_boxes, terms_of
 from adgraph.passes.boxes import whole
 from adgraph.passes.padding import Term, combination, margins_of, padded
 from adgraph.passes.peeling import peeled
@@ -43,7 +43,7 @@ def gather(graph: Graph, hits: Hits | None = None) -> Graph:
 
 
 def _gather(site: Site) -> Any:
-    if feeds_a_sum(site):
+    if not may_have_boxes(site) or feeds_a_sum(site):
         return None
     others, writes = terms_of(site)
     terms = [_term(site, write) for write in writes if _dense(write)]
@@ -227,4 +227,4 @@ def _total(site: Site, others: Sequence[Any], writes: Sequence[Write]) -> Any:
     return total
 
 
-TABLE = Table((Rule("stencil", (add, add_at), _gather, accepted="rounding, zero signs"),))
+TABLE = Table((Rule("stencil", (add, add_at), _gather, "rounding, zero signs", arrays=True),))

@@ -206,11 +206,11 @@ ROUNDING = "rounding, ends of the range"
 
 PRODUCTS = (
     Rule("transpose of product", (transpose,), _transpose_of_product, accepted="rounding"),
-    Rule("common factor", (np.add, np.subtract), _common_factor, accepted=ROUNDING),
+    Rule("common factor", (np.add, np.subtract), _common_factor, ROUNDING, (matmul,)),
     Rule("chain of products", (matmul,), _chain, accepted=ROUNDING),
     Rule("outer product", (matmul,), _outer_product, accepted="zero signs"),
-    Rule("negative of product", (np.negative,), _negative_of_product, "zero signs"),
-    Rule("scaled product", (np.multiply,), _scaled_product, accepted=ROUNDING),
+    Rule("negative of product", (np.negative,), _negative_of_product, "zero signs", (matmul,)),
+    Rule("scaled product", (np.multiply,), _scaled_product, ROUNDING, (matmul,)),
 )
-SUMS = Table((Rule("sum of products", (np.add,), _sum_of_products, accepted="rounding"),))
+SUMS = Table((Rule("sum of products", (np.add,), _sum_of_products, "rounding", (matmul,)),))
 TABLE = Table(VIEWS, PRODUCTS)

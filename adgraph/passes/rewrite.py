@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from adgraph.tracing.tracer import as_tracer, read, tracer
 
 Hits = Counter[str]
 Key = Op | Kind | np.ufunc
+Producer = Callable[[Value], Node | None]
 Reader = tuple[Op | None, int]  # an op and the position of its operand; None is an output
 
 ROUNDS = 8  # walks over a graph
@@ -40,13 +41,17 @@ class Rule:
     """A rewrite of nodes of one of the ops (or ufuncs, or kinds) in `on`.
 
     `apply(site)` returns what replaces the site's result, or None. `accepted` says how the values
-    may differ from the original's, if they are not bitwise the same.
+    may differ from the original's, if they are not bitwise the same. If there are keys in `behind`,
+    the rule can apply only where one of them makes an operand; with `arrays` only where the result
+    is no scalar.
     """
 
     name: str
     on: tuple[Key, ...]
     apply: Callable[[Site], Any]
     accepted: str = ""
+    behind: tuple[Key, ...] = ()
+    arrays: bool = False
 
 
 class Surroundings:
@@ -140,6 +145,9 @@ def site_of(node: Node, readers: tuple[Reader, ...], around: Surroundings) -> Si
     return Site(node.op, args, node.attrs, node.output.type, readers, around)
 
 
+LITERAL: tuple[Key, ...] = (Kind.CONSTANT, Kind.VIEW)  # what may make a literal
+
+
 def _is(op: Op, keys: tuple[Key, ...]) -> bool:
     return op in keys or op.kind in keys or (op.numpy is not None and op.numpy in keys)
 
@@ -187,15 +195,28 @@ class _Group:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
-        self._found: dict[Op, tuple[Rule, ...]] = {}
+        self._of: dict[Op, tuple[Rule, ...]] = {}
+        self._found: dict[tuple[Op, frozenset[Op], bool], tuple[Rule, ...]] = {}
         self._outside: weakref.WeakSet[Node] = weakref.WeakSet()
         self._inside: weakref.WeakSet[Node] = weakref.WeakSet()
 
     def of(self, op: Op) -> tuple[Rule, ...]:
         """Return the rules for an op."""
-        if op not in self._found:
-            self._found[op] = tuple(rule for rule in self.rules if _is(op, rule.on))
-        return self._found[op]
+        if op not in self._of:
+            self._of[op] = tuple(rule for rule in self.rules if _is(op, rule.on))
+        return self._of[op]
+
+    def applicable(self, op: Op, makers: frozenset[Op], scalar: bool) -> tuple[Rule, ...]:
+        """Return the rules for an op, scalar or not, whose operands these ops have made."""
+        key = op, makers, scalar
+        if key not in self._found:
+            self._found[key] = tuple(
+                rule
+                for rule in self.of(op)
+                if not (rule.arrays and scalar)
+                and (not rule.behind or any(_is(maker, rule.behind) for maker in makers))
+            )
+        return self._found[key]
 
     def settled(self, inside: bool) -> weakref.WeakSet[Node]:
         """Return the nodes that no rule changes, of programs or of those inside nodes."""
@@ -215,6 +236,7 @@ class Table:
         self.rules = tuple(rule for group in groups for rule in group)
         self.groups = tuple(_groups.setdefault(group, _Group(group)) for group in groups)
         self._concerned: dict[Op, tuple[_Group, ...]] = {}
+        self._caring: dict[Op, bool] = {}
         self._final: tuple[weakref.ref[Graph], bool] | None = None
 
     def of(self, op: Op) -> tuple[_Group, ...]:
@@ -223,19 +245,44 @@ class Table:
             self._concerned[op] = tuple(group for group in self.groups if group.of(op))
         return self._concerned[op]
 
-    def open(self, node: Node, inside: bool) -> tuple[_Group, ...]:
-        """Return the groups of which a rule may change a node."""
-        groups = self.of(node.op)
-        return tuple([group for group in groups if node not in group.settled(inside)])
+    def makers(self, op: Op, values: Iterable[Value], producer: Producer) -> frozenset[Op]:
+        """Return which ops made the operands of an op, if a rule for it cares."""
+        if op not in self._caring:
+            self._caring[op] = any(rule.behind for group in self.of(op) for rule in group.of(op))
+        if not self._caring[op]:
+            return frozenset()
+        return frozenset([node.op for v in values if (node := producer(v)) is not None])
+
+    def open(self, node: Node, inside: bool, producer: Producer) -> tuple[_Group, ...]:
+        """Return the groups of which a rule may change a node, and note the others."""
+        open: list[_Group] = []
+        for group in self.of(node.op):
+            if node in group.settled(inside):
+                continue
+            makers = self.makers(node.op, node.inputs, producer)
+            if group.applicable(node.op, makers, not node.output.type.shape):
+                open.append(group)
+            else:
+                group.settled(inside).add(node)
+        return tuple(open)
 
     def concerns(self, graph: Graph, inside: bool) -> bool:
         """Tell whether a graph has a node that a rule may change."""
         if self._final is not None and self._final[0]() is graph and self._final[1] is inside:
             return False
-        return any(
-            self.open(node, inside) or any(self.concerns(r, True) for r in node.regions())
-            for node in graph.nodes
-        )
+        producers: dict[Value, Node] = {}
+
+        def producer(value: Value) -> Node | None:
+            if not producers:
+                producers.update(graph.producers())
+            return producers.get(value)
+
+        for node in graph.nodes:
+            if self.of(node.op) and self.open(node, inside, producer):
+                return True
+            if node.op.kind is Kind.REGION and any(self.concerns(r, True) for r in node.regions()):
+                return True
+        return False
 
     def finish(self, graph: Graph, inside: bool) -> None:
         """Remember that no rule changes a graph, so that the next pass need not look."""
@@ -301,22 +348,38 @@ class _Walk:
         node = with_regions(node, self._region)
         groups = () if len(node.outputs) > 1 else self._table.of(node.op)
         if groups and operands == node.inputs:
-            groups = self._table.open(node, self._inside)
+            groups = self._table.open(node, self._inside, builder.producer)
         if not groups:
             return builder.keep(node, operands)
-        readers = self._readers.get(node.output, ())
-        args = tuple(map(tracer, operands))
-        site = Site(node.op, args, node.attrs, node.output.type, readers, self._around)
         untouched: list[_Group] = []
-        replacement = self._apply(site, groups, untouched)
+        replacement = self._replaced(node, operands, groups, untouched)
         if replacement is not None:
-            return (self._settle(replacement, readers),)
+            return (replacement,)
         (result,) = builder.keep(node, operands)
         kept = builder.producer(result)
         assert kept is not None
         for group in untouched:
             group.settled(self._inside).add(kept)
         return (result,)
+
+    def _replaced(
+        self,
+        node: Node,
+        operands: tuple[Value, ...],
+        groups: tuple[_Group, ...],
+        untouched: list[_Group],
+    ) -> Value | None:
+        """Return what rules make of a node with other operands, None if they leave it."""
+        makers = self._table.makers(node.op, operands, self._around.producer)
+        scalar = not node.output.type.shape
+        if not any(group.applicable(node.op, makers, scalar) for group in groups):
+            untouched += groups
+            return None
+        readers = self._readers.get(node.output, ())
+        args = tuple(map(tracer, operands))
+        site = Site(node.op, args, node.attrs, node.output.type, readers, self._around)
+        value = self._apply(site, makers, groups, untouched)
+        return None if value is None else self._settle(value, readers)
 
     def _region(self, region: Graph) -> Graph:
         result = rewrite(region, self._table, self._hits, inside=True)
@@ -329,23 +392,31 @@ class _Walk:
             made = self._around.producer(value)
             if made is None or len(made.outputs) > 1 or value in self._around:
                 return value
+            makers = self._table.makers(made.op, made.inputs, self._around.producer)
             site = site_of(made, readers, self._around)
-            new = self._apply(site, self._table.of(site.op), [])
+            untouched: list[_Group] = []
+            new = self._apply(site, makers, self._table.of(site.op), untouched)
             if new is None or new is value:
+                for group in untouched:
+                    group.settled(self._inside).add(made)
                 return value
             value = new
         return value
 
     def _apply(
-        self, site: Site, groups: tuple[_Group, ...], untouched: list[_Group]
+        self,
+        site: Site,
+        makers: frozenset[Op],
+        groups: tuple[_Group, ...],
+        untouched: list[_Group],
     ) -> Value | None:
-        """Apply the first rule that changes a site.
+        """Apply the first rule that changes a site, whose operands `makers` have made.
 
         Of groups without one, those are `untouched` whose rules have not asked about readers.
         """
         for group in groups:
             self._around.asked = False
-            for rule in group.of(site.op):
+            for rule in group.applicable(site.op, makers, not site.type.shape):
                 result = _result(rule, site)
                 if result is not None and not _repeats(result, site):
                     return self._counted(rule, read(result), site)

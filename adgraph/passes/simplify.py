@@ -1,4 +1,4 @@
-"""Algebraic simplification by the rules of `algebra`, `views`, `movement` and `assembly`.
+"""Simplification by the rules of `algebra`, `views`, `movement`, `positions` and `assembly`.
 
 Each rule keeps dtype and shape, and the values bit for bit unless it says what it accepts: a zero
 that changes its sign, rounding, or more exact results at the ends of the range.
@@ -14,11 +14,12 @@ from adgraph.passes.algebra import ALGEBRA
 from adgraph.passes.assembly import ASSEMBLY
 from adgraph.passes.factors import FACTORS
 from adgraph.passes.movement import MOVEMENT
+from adgraph.passes.positions import POSITIONS
 from adgraph.passes.rewrite import Hits, Rule, Site, Table, rewrite
 from adgraph.passes.views import VIEWS
 
-LOCAL = Table(VIEWS, MOVEMENT, ALGEBRA)
-FACTORED = Table(VIEWS, MOVEMENT, ALGEBRA, FACTORS)
+LOCAL = Table(VIEWS, MOVEMENT, POSITIONS, ALGEBRA)
+FACTORED = Table(VIEWS, MOVEMENT, POSITIONS, ALGEBRA, FACTORS)
 CHAINS = Table(ASSEMBLY)
 
 

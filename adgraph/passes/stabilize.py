@@ -374,14 +374,19 @@ STABLE = Table(
         Rule("log1p(exp(x))", (np.log1p,), _log1p_of_exp, AVOIDED),
         Rule("log1p(-logistic)", (np.log1p,), _log1p_of_minus_logistic, AVOIDED),
         Rule("softplus", (np.logaddexp,), _softplus, "rounding, zero signs"),
-        Rule("softmax", (np.divide,), _softmax, AVOIDED),
-        Rule("softmax of shifted", (np.divide,), _softmax_of_shifted),
-        Rule("log of shifted sum", (np.add,), _log_of_shifted_sum),
-        Rule("log of softmax of shifted", (np.subtract,), _log_softmax_of_shifted),
-        Rule("logistic", (np.divide,), _logistic, AVOIDED),
+        Rule("softmax", (np.divide,), _softmax, AVOIDED, (np.exp,)),
+        Rule("softmax of shifted", (np.divide,), _softmax_of_shifted, behind=(np.exp,)),
+        Rule("log of shifted sum", (np.add,), _log_of_shifted_sum, behind=(Kind.VIEW, np.log)),
+        Rule(
+            "log of softmax of shifted",
+            (np.subtract,),
+            _log_softmax_of_shifted,
+            behind=(Kind.VIEW, np.log),
+        ),
+        Rule("logistic", (np.divide,), _logistic, AVOIDED, (np.add,)),
         Rule("logistic reciprocal", (np.reciprocal,), _logistic_reciprocal, AVOIDED),
-        Rule("1 - logistic", (np.subtract,), _one_minus_logistic, AVOIDED),
-        Rule("exp(x) - 1", (np.subtract, np.add), _exp_minus_one, AVOIDED),
+        Rule("1 - logistic", (np.subtract,), _one_minus_logistic, AVOIDED, (expit,)),
+        Rule("exp(x) - 1", (np.subtract, np.add), _exp_minus_one, AVOIDED, (np.exp,)),
     )
 )
 

@@ -274,6 +274,7 @@ class _Work:
         needed: set[Value] = set()
         for node in self.sinks:
             needed.update(self._elements(node))
+        whole = {_changed(n, self) for n in self.sinks if not isinstance(n.op.code, Fold)}
         kept: dict[Value, Node] = {}
         inside = set(self.sinks)
         for node in reversed(graph.nodes):
@@ -284,7 +285,7 @@ class _Work:
             alone = value not in graph.outputs and all(u in inside for u in users[value])
             if not (must or (alone and node.op.kind is Kind.ELEMENTWISE)):
                 continue
-            if not self._liftable(node, users[value], inside):
+            if value in whole or not self._liftable(node, users[value], inside):
                 if must:
                     return False
                 continue

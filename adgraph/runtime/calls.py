@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
-import struct
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +22,8 @@ from adgraph.lower.program import Program
 from adgraph.runtime import entrance
 from adgraph.runtime.arena import address, new_arena
 from adgraph.runtime.entrance import ARRAY, BOOL, FLOAT, HEADER, INT, ITEM, SCALAR
+from adgraph.runtime.numpy_interface import numpy_interface
+from adgraph.runtime.recycling import are_recycled, recycling
 from adgraph.tracing.tracer import PythonNumber
 
 METH_FASTCALL = 0x80
@@ -88,6 +87,7 @@ def native_call(
     interface = native_interface()
     if interface is None:
         return None
+    handler = recycling() if are_recycled([item.type for item in results]) else None
     arena = new_arena(program)
     items = (*arguments, *results)
     shapes = [np.array(item.type.shape, np.int64) for item in items]
@@ -106,6 +106,7 @@ def native_call(
             "sources": arena.sources_address,
             "scratch": arena.scratch_address,
             "pointers": arena.first_address,
+            "handler": id(handler.capsule) if handler else 0,
             "objects": address(record) + 8 * (len(HEADER) + len(ITEM) * len(items)),
         }[name]
         for name in HEADER
@@ -140,18 +141,14 @@ class Interface:
 @functools.cache
 def native_interface() -> Interface | None:
     """Find CPython's and NumPy's functions; None on a platform that is not as expected."""
-    if sys.implementation.name != "cpython" or struct.calcsize("P") != 8:
+    numpy = numpy_interface()
+    if numpy is None:
         return None
-    table = _numpy_table()
-    if table is None:
-        return None
-    name = sys.intern("dtype")
     words = {
         "otherwise": id(OTHERWISE),
         "driver": driver_address(),
         "array_type": id(np.ndarray),
-        "dtype_name": id(name),
-        **{word: table[slot] for word, slot in NUMPY_SLOTS.items()},
+        **numpy,
     }
     definition = _method_definition()
     new = ctypes.pythonapi.PyCFunction_NewEx
@@ -162,31 +159,6 @@ def native_interface() -> Interface | None:
         return new(ctypes.addressof(definition), owned, None)
 
     return Interface(words, new_function)
-
-
-# Positions in NumPy's table of functions for extensions, which never change.
-NUMPY_SLOTS = {
-    "to_scalar": 60,
-    "from_scalar": 62,
-    "new_array": 94,
-    "copied": 109,
-    "get_pointer": 160,
-    "equivalent": 182,
-}
-
-
-def _numpy_table() -> list[int] | None:
-    """Return NumPy's table of functions for extensions."""
-    try:
-        capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
-    except (ImportError, AttributeError):
-        return None
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype = ctypes.c_void_p
-    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    start = get_pointer(capsule, None)
-    count = max(NUMPY_SLOTS.values()) + 1
-    return list((ctypes.c_void_p * count).from_address(start))
 
 
 class _MethodDefinition(ctypes.Structure):

@@ -7,18 +7,21 @@ may run one program at once. Outputs are fresh arrays, nothing else is allocated
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from adgraph.errors import AxisIndexError, CapacityError, ShapeError, message
+from adgraph.ir.code import Loops
+from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
 from adgraph.lower.pool_code import NO_MEMORY
 from adgraph.lower.program import Program
 from adgraph.ops.reduction import nothing_selected
 from adgraph.runtime.arena import Arena, Array, address, new_arena
+from adgraph.runtime.recycling import array_maker
 
 SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY = 1, 2, 3, 4, 5
 
@@ -30,14 +33,14 @@ class Compiled:
         self.program = program
         self._words = address(program.words)
         self._pool: list[Arena] = []
+        self._new_arrays = array_maker(program.results)
         self._count = len(program.graph.inputs) + len(program.graph.outputs)
         self._objects: Callable[..., Any] = ctypes.py_object * self._count
-        self._results = [(t.shape, t.dtype) for t in program.results]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on C-contiguous arrays of exactly the input types."""
         arena = self._take_arena()
-        outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
+        outputs = self._new_arrays()
         objects = self._objects(*arrays, *outputs)
         gather()(objects, self._count, arena.first_address)
         code = driver()(self._words, arena.sources_address, arena.scratch_address)
@@ -64,9 +67,7 @@ class Compiled:
         if failed.status == NOT_POSITIVE:
             return np.linalg.LinAlgError(message("a matrix is not positive definite", at=location))
         if failed.status == OUT_OF_BOUNDS:
-            extent = _attribute(node, "extent")
-            of = f" for an axis of extent {extent}" if extent is not None else ""
-            return AxisIndexError(message(f"an index is out of bounds{of}", at=location))
+            return _outside(node)
         if failed.status == OUT_OF_CAPACITY:
             return CapacityError(message("a loop outgrew the tape of its derivative", at=location))
         if failed.status == EMPTY:
@@ -74,6 +75,30 @@ class Compiled:
         if failed.status == NO_MEMORY:
             return MemoryError(message("no memory for what threads compute in part", at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")
+
+
+def _outside(node: Node) -> AxisIndexError:
+    """Name the extent if there is one only, and the line of the one write that can have failed.
+
+    What fails in a loop is named by the loop's line.
+    """
+    found = list(_indexing(node))
+    extents = {extent for _, extent in found}
+    of = f" for an axis of extent {extents.pop()}" if len(extents) == 1 else ""
+    writes = {inner for region in node.regions() for inner in region.nodes}
+    failed = found[0][0] if len(found) == 1 and found[0][0] in writes else node
+    return AxisIndexError(message(f"an index is out of bounds{of}", at=failed.origin.location))
+
+
+def _indexing(node: Node) -> Iterator[tuple[Node, Dim]]:
+    """The nodes that check positions, and the extents of the axes that these are in."""
+    if "extent" in node.attrs:
+        yield node, node.attrs["extent"]
+    elif isinstance(node.op.code, Loops) and node.op.code.point is not None:
+        yield node, node.inputs[0].type.shape[node.attrs["axis"]]
+    for region in node.regions():
+        for inner in region.nodes:
+            yield from _indexing(inner)
 
 
 def _attribute(node: Node, key: str) -> Any:

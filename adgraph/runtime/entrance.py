@@ -3,13 +3,16 @@
 `enter(record, args, kwargs)` checks arguments against a record, makes the results' arrays, runs the
 program and gives the results as objects; whatever it does not expect it leaves to Python by
 returning the record's `otherwise`. It reads objects of CPython by the stable ABI and those of NumPy
-by the C-API table and the buffer protocol. `calls` writes records and makes Python functions.
+by the C-API table, the buffer protocol, and the place of an array's dtype. `calls` writes records
+and makes Python functions.
 
 A record is int64 words: a header (`HEADER`), then one item (`ITEM`) per argument and per result,
 then a word per item for the object that a call holds: the copy of an argument, or a result.
 """
 
 from __future__ import annotations
+
+from adgraph.runtime.numpy_interface import DTYPE_AT
 
 HEADER = (
     "busy",  # 1 while a call uses the arena behind the record
@@ -30,7 +33,9 @@ HEADER = (
     "from_scalar",  # PyArray_ScalarAsCtype
     "equivalent",  # PyArray_EquivTypes
     "copied",  # PyArray_FromArray
-    "dtype_name",  # the str "dtype"
+    "set_handler",  # PyDataMem_SetHandler
+    "own_handler",  # NumPy's
+    "handler",  # what makes the memory of results, or 0 for NumPy's own
     "objects",  # the address of the words for objects
 )
 ITEM = (
@@ -87,7 +92,6 @@ declare double @PyFloat_AsDouble(ptr)
 declare ptr @PyFloat_FromDouble(double)
 declare ptr @PyBool_FromLong(i64)
 declare ptr @PyObject_Type(ptr)
-declare ptr @PyObject_GetAttr(ptr, ptr)
 declare i32 @PyObject_GetBuffer(ptr, ptr, i32)
 declare i32 @PyBuffer_IsContiguous(ptr, i8)
 declare void @PyBuffer_Release(ptr)
@@ -179,15 +183,12 @@ known:
     i64 {SCALAR}, label %scalar
   ]
 array:
-{_header("dtype_name equivalent")}
-  %found_dtype = call ptr @PyObject_GetAttr(ptr %object, ptr %dtype_name)
-  %missing = icmp eq ptr %found_dtype, null
-  br i1 %missing, label %none, label %typed
-typed:
-  call void @Py_DecRef(ptr %found_dtype)
+  %found_dtype_at = getelementptr i8, ptr %object, i64 {DTYPE_AT}
+  %found_dtype = load ptr, ptr %found_dtype_at
   %same_dtype = icmp eq ptr %found_dtype, %dtype
   br i1 %same_dtype, label %data, label %other
 other:
+{_header("equivalent")}
   %equal = call i8 %equivalent(ptr %found_dtype, ptr %dtype)
   %means_same = icmp ne i8 %equal, 0
   br i1 %means_same, label %data, label %none
@@ -215,6 +216,45 @@ scalar:
   ret ptr %slot
 none:
   ret ptr null
+}}
+"""
+
+# Sets the handler of the record unless the user has set one; returns the former one, or null.
+SET_HANDLER = f"""
+define ptr @use_handler(ptr %record) #0 {{
+{_header("set_handler own_handler handler")}
+  %former = call ptr %set_handler(ptr %handler)
+  %failed = icmp eq ptr %former, null
+  br i1 %failed, label %clear, label %check
+check:
+  %own = icmp eq ptr %former, %own_handler
+  br i1 %own, label %in_use, label %others
+in_use:
+  ret ptr %former
+others:
+  call void @restore_handler(ptr %record, ptr %former)
+  ret ptr null
+clear:
+  call void @PyErr_Clear()
+  ret ptr null
+}}
+define void @restore_handler(ptr %record, ptr %former) #0 {{
+  %unchanged = icmp eq ptr %former, null
+  br i1 %unchanged, label %done, label %set
+set:
+{_header("set_handler")}
+  %ours = call ptr %set_handler(ptr %former)
+  call void @Py_DecRef(ptr %former)
+  %failed = icmp eq ptr %ours, null
+  br i1 %failed, label %clear, label %restored
+restored:
+  call void @Py_DecRef(ptr %ours)
+  ret void
+clear:
+  call void @PyErr_Clear()
+  ret void
+done:
+  ret void
 }}
 """
 
@@ -366,11 +406,19 @@ begin_results:
   %result_pointers = getelementptr ptr, ptr %pointers, i64 %arguments
   %result_objects = getelementptr ptr, ptr %objects, i64 %arguments
   %all = add i64 %arguments, %results
+{_header("handler")}
+  %own_handler = icmp eq ptr %handler, null
+  br i1 %own_handler, label %begin_targets, label %use_handler
+use_handler:
+  %replaced = call ptr @use_handler(ptr %record)
+  br label %begin_targets
+begin_targets:
+  %former_handler = phi ptr [null, %begin_results], [%replaced, %use_handler]
   br label %next_target
 next_target:
-  %k = phi i64 [0, %begin_results], [%following_k, %made]
+  %k = phi i64 [0, %begin_targets], [%following_k, %made]
   %more_targets = icmp slt i64 %k, %results
-  br i1 %more_targets, label %one_target, label %run
+  br i1 %more_targets, label %one_target, label %all_made
 one_target:
   %target_word = mul i64 %k, {len(ITEM)}
   %target_item = getelementptr i64, ptr %result_items, i64 %target_word
@@ -379,11 +427,20 @@ one_target:
   %following_k = add i64 %k, 1
   %held_so_far = add i64 %arguments, %following_k
   %no_array = icmp eq ptr %target, null
-  br i1 %no_array, label %fail, label %made
+  br i1 %no_array, label %not_made, label %made
 made:
   %target_at = getelementptr ptr, ptr %result_pointers, i64 %k
   store ptr %target, ptr %target_at
   br label %next_target
+
+not_made:
+  call void @restore_handler(ptr %record, ptr %former_handler)
+  br label %fail
+all_made:
+  br i1 %own_handler, label %run, label %restore_handler
+restore_handler:
+  call void @restore_handler(ptr %record, ptr %former_handler)
+  br label %run
 
 run:
   %status = call i64 @run(ptr %record)
@@ -436,7 +493,7 @@ complete:
   ret ptr %answer
 
 fail:
-  %held = phi i64 [%held_so_far, %one_target], [%all, %one_result], [%all, %tuple]
+  %held = phi i64 [%held_so_far, %not_made], [%all, %one_result], [%all, %tuple]
   call void @drop(ptr %objects, i64 %held)
   store atomic i64 0, ptr %busy.at release, align 8
   ret ptr null
@@ -455,4 +512,5 @@ leave:
 # The first result waits for this code: optimized, it would save 10 ns a call and take 50 ms more.
 ATTRIBUTES = "attributes #0 = { noinline optnone }"
 
-TEXT = DECLARATIONS + ELEMENTS + ARGUMENT + TARGET + RESULT + DROP + RUN + ENTER + ATTRIBUTES
+ARRAYS = ELEMENTS + ARGUMENT + SET_HANDLER + TARGET
+TEXT = DECLARATIONS + ARRAYS + RESULT + DROP + RUN + ENTER + ATTRIBUTES

@@ -194,8 +194,9 @@ def inside(frame: Frame) -> Iterator[Frame]:
 
 
 def origin() -> Origin:
-    """Return the user's line and the checkpointed scope under way."""
-    return Origin(user_location(), 0, current().scope)
+    """Return the user's line and the checkpointed scope under way, or what the builder was told."""
+    builder = current()
+    return builder.origin or Origin(user_location(), 0, builder.scope)
 
 
 def references(cell: Cell) -> int:

@@ -58,9 +58,9 @@ def test_a_kernel_without_pointers_and_sizes_runs() -> None:
 @pytest.mark.parametrize("position", [0, 2])
 def test_a_failing_step_stops_the_program_and_is_named(position: int) -> None:
     singular, x, arena = np.zeros((2, 2)), np.ones((2, 1)), np.zeros(16)
-    solve = Step(blas.solve("f8"), ((1, 0), (2, 0), (0, 0), (0, 32), (0, 96)), (1, 2, 1))
+    inverse = Step(blas.inv("f8"), ((1, 0), (0, 0), (0, 32), (0, 96)), (1, 2))
     after = Step(add_one(), ((2, 0), (0, 104)), (1,))
-    steps = [Step(add_one(), ((2, 0), (0, 0)), (2,))] * position + [solve, after]
+    steps = [Step(add_one(), ((2, 0), (0, 0)), (2,))] * position + [inverse, after]
     scratch = np.zeros(scratch_words(steps), np.int64)
     code = run_program(build_program(steps), bases(arena, singular, x), scratch)
     assert failure(code) == Failure(position, blas.SINGULAR)

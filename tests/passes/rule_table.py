@@ -15,6 +15,7 @@ from scipy.special import expit
 from adgraph.ir.types import Slice
 from adgraph.ops.constant import convert, stop_gradient
 from adgraph.ops.elementwise import multiply_no_nan, power, where
+from adgraph.ops.indexing import index_add, put, scatter_add, take, wrap_index
 from adgraph.ops.reduction import reduce_sum
 from adgraph.ops.shape import (
     add_at,
@@ -106,6 +107,10 @@ def _overlapping(x: Any) -> Any:
     y = update(x, getitem(x, index=(0,)), index=(3,))
     y = update(y, getitem(x, index=_interval(0, 3)), index=_interval(1, 4))
     return update(y, getitem(x, index=_interval(1, 3)), index=_interval(0, 2))
+
+
+def _checked(i: Any, extent: int) -> Any:
+    return wrap_index(i, extent=extent)
 
 
 def _placed(x: Any, index: Any, n: int = 5) -> Any:
@@ -331,6 +336,28 @@ CASES = (
         (HARD, OTHER),
     ),
     Case("concatenate slices", lambda x: concatenate(x[:3], x[3:5], x[5:], axis=0), (HARD,)),
+    # positions
+    Case("checked where read", lambda x, i: take(x, _checked(i, 8), axis=0), (HARD, COUNTS)),
+    Case(
+        "checked where read",
+        lambda x, i: scatter_add(x, _checked(i, 9), axis=0, extent=9),
+        (PLAIN, COUNTS),
+    ),
+    Case(
+        "checked where read",
+        lambda x, i: scatter_add(np.sum(x), _checked(i, 4), axis=0, extent=4),
+        (PLAIN, COUNTS[0]),
+    ),
+    Case(
+        "checked where written",
+        lambda x, v, i: np.sin(put(x, v, _checked(i, 8), axis=0, unique=True)),
+        (HARD, PLAIN, COUNTS),
+    ),
+    Case(
+        "checked where written",
+        lambda x, v, i: index_add(x, v, _checked(i, 3), axis=1),
+        (WIDE[:, :3], WIDE[:, :2], np.array([-3, 2], np.int16)),
+    ),
     # products
     Case("transpose of product", lambda x, y: transpose(x @ y, axes=(1, 0)), (TALL, WIDE)),
     Case(

@@ -90,3 +90,27 @@ def test_equal_nodes_become_one() -> None:
     after = rewrite(parse(text), table)
     assert len(after.nodes) == 1
     assert after.outputs[0] is after.outputs[1]
+
+
+def test_a_rule_is_asked_only_where_an_op_it_looks_for_is_behind() -> None:
+    met = []
+
+    def look(site: Site) -> None:
+        met.append(site.op.name)
+
+    on = (np.sin, np.cos, np.negative)
+    rewrite(program(), Table((Rule("look", on, look, behind=(np.sin, np.cos)),)))
+    assert met == ["cos", "negative"]
+
+
+def test_a_rule_about_arrays_is_not_asked_about_scalars() -> None:
+    met = []
+
+    def look(site: Site) -> None:
+        met.append(site.type.shape)
+
+    table = Table((Rule("look", (np.sin,), look, arrays=True),))
+    scalars = parse("graph @f(%x: f64[]) -> (f64[]) {\n  %0: f64[] = sin(%x)\n  return %0\n}")
+    assert rewrite(scalars, table) is scalars
+    rewrite(program(), table)
+    assert met == [(3,)]

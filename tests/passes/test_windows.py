@@ -137,3 +137,16 @@ def test_a_column_out_of_bounds_is_noticed_in_the_window() -> None:
     columns[12] = N
     with pytest.raises(IndexError):
         trace(picked)(ENDS, columns, np.ones(N))
+
+
+def test_an_array_that_work_goes_on_with_is_computed_outside() -> None:
+    def f(x: Any, y: Any, s: Any) -> Any:
+        x, n = x.copy(), 0
+        while n < 5 and s < 3.0:
+            x[:n] += 0.2 * y[:n]
+            n += 1
+            s += 0.1 * np.sum(np.where(x > 0.2, x, 0.0))
+        return s
+
+    gradient = grad(f, 1)(np.linspace(0.1, 1, 6), np.linspace(0.3, 0.7, 6), 0.1)
+    np.testing.assert_allclose(gradient, [0.18, 0.12, 0.06, 0.02, 0, 0], atol=1e-14)

@@ -201,6 +201,11 @@ def test_explain_and_source_show_the_pieces() -> None:
     assert not trace(lambda x: np.exp(x)).explain(LONG).split
 
 
+def test_a_profile_names_kernels_on_several_threads() -> None:
+    f = trace(lambda x: np.sum(np.exp(np.tanh(x))), threads=2)
+    assert [kernel.name for kernel in f.profile(LONG).kernels] == ["tanh_exp_sum on 2 threads"]
+
+
 @pytest.mark.parametrize("threads", [0, -1, 2.0, True, "2", None, 1000])
 def test_what_is_no_number_of_threads_is_refused(threads: Any) -> None:
     with pytest.raises(

@@ -37,7 +37,13 @@ from adgraph.tracing.tracer import (
 
 def record(ufunc: np.ufunc | Special, op: Op, *operands: Any) -> Any:
     """Record an op on operands converted to the dtypes of a ufunc's loop."""
-    dtypes = resolve_dtypes(ufunc, ufunc.__name__, tuple(map(promotion, operands)))
+    return _converted(ufunc, op, operands, tuple(map(promotion, operands)))
+
+
+def _converted(
+    ufunc: np.ufunc | Special, op: Op, operands: tuple[Any, ...], kinds: tuple[Any, ...]
+) -> Any:
+    dtypes = resolve_dtypes(ufunc, ufunc.__name__, kinds)
     return emit(op, tuple(as_tracer(x, d) for x, d in zip(operands, dtypes, strict=False)), {})
 
 
@@ -66,14 +72,18 @@ BOOL_LOOPS = {
 }
 
 
+BOOL = np.dtype(bool)
+
+
 def _is_bool(x: Any) -> bool:
-    return bool(promotion(x) == np.dtype(bool))
+    return bool(promotion(x) == BOOL)
 
 
 def _logical_for_bools(ufunc: np.ufunc, op: Op, logical: Op, *operands: Any) -> Any:
-    if all(map(_is_bool, operands)):
+    kinds = tuple(map(promotion, operands))
+    if all(kind == BOOL for kind in kinds):
         return emit(logical, operands, {})
-    return record(ufunc, op, *operands)
+    return _converted(ufunc, op, operands, kinds)
 
 
 for _ufunc, _pair in BOOL_LOOPS.items():

@@ -87,8 +87,7 @@ def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dic
         return UFUNC_METHODS[ufunc, how](*args, **kwargs)
     if not kwargs:
         known = index_arithmetic(ufunc, args)
-        if known is not None:
-            return known
+        return _call_ufunc(ufunc, args) if known is None else known
     options = dict(kwargs)
     out = options.pop("out", None)
     mask = options.pop("where", True)
