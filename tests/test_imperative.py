@@ -166,3 +166,71 @@ def test_an_imperative_program_has_its_derivatives_and_they_write_nothing(
     originals = [x for x in arguments if x.dtype.kind == "f"]
     for kept, original in zip(reals, originals, strict=True):
         np.testing.assert_array_equal(kept, original)
+
+
+def reversed_in_place(x: Any) -> Any:
+    z = x.copy()
+    z[::-1] = z
+    return z
+
+
+def added_to_its_reverse(x: Any) -> Any:
+    z = x.copy()
+    z[::-1] += z
+    return z
+
+
+def reversed_along_rows(x: Any) -> Any:
+    z = x.copy()
+    z[:, ::-1] = z
+    return z
+
+
+def reversed_again_and_again(x: Any) -> Any:
+    z = x.copy()
+    for _ in range(3):
+        z[::-1] = z
+    return z
+
+
+def rows_stored_twice(x: Any) -> Any:
+    z = x + 1.0
+    a, b, c = x[0] * 0.5, x[1] * 0.5, x[2] - 1.0
+    z[0] = a
+    z[1] = b
+    z[0] = a
+    z[1] = b
+    z[2] = c
+    z[1] = a
+    return z
+
+
+def rows_stored_over_each_other(x: Any) -> Any:
+    z = x.copy()
+    a, b = x[:2] * 0.5, x[1] * 0.5
+    z[:2] = a
+    z[1] = b
+    z[1:3] = a
+    z[2] = b
+    z[0:2] = a
+    return z + a.sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        reversed_in_place,
+        added_to_its_reverse,
+        reversed_along_rows,
+        reversed_again_and_again,
+        rows_stored_twice,
+        rows_stored_over_each_other,
+    ],
+)
+def test_arrays_written_over_what_they_are_written_from(function: Any) -> None:
+    x = np.random.default_rng(3).normal(size=(4, 5))
+    np.testing.assert_array_equal(trace(function)(x), function(x))
+    value, pullback = trace(function).vjp(x)
+    tangent = np.random.default_rng(4).normal(size=x.shape)
+    pushed = trace(function).jvp((x,), (tangent,))[1]
+    np.testing.assert_allclose(np.sum(pullback(value)[0] * tangent), np.sum(value * pushed))

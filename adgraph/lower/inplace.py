@@ -126,7 +126,18 @@ class _Planner:
             self.layouts[node.output] = root_layout(node.output)
             self.literal.add(node.output)
         else:
-            self._unit(node)
+            self._unit(self._apart(node))
+
+    def _apart(self, node: Node) -> Node:
+        """Let an update of boxes that reads the array it changes read it as a view."""
+        if not isinstance(node.op.code, Pieces) or node.inputs[0] not in node.inputs[1:]:
+            return node
+        first, *rest = node.inputs
+        whole = tuple(Slice(0, n, 1) for n in first.type.shape)
+        view = Value(first.type, first.name)
+        self._view(Node(getitem, (first,), (view,), {"index": whole}, node.origin))
+        inputs = (first, *(view if v is first else v for v in rest))
+        return Node(node.op, inputs, node.outputs, node.attrs, node.origin)
 
     def _located(self, at: Value, extent: Dim) -> Symbol:
         """The symbol of a run-time position on an axis, which is checked once."""
@@ -365,7 +376,10 @@ class _Planner:
         self._append(self.buffers[start], result, unit, None)
 
     def _late(self, action: Copy, key: float) -> Unit:
-        """Add a copy; it runs before what overwrites its operand."""
+        """Add a copy; it runs before what overwrites its operand.
+
+        A nest that writes several versions leaves each result in a box of its own.
+        """
         copy = self._unit(action, key)
         root = self.layouts[action.source].root
         if root in self.writer:
@@ -375,7 +389,8 @@ class _Planner:
         buffer = self.buffers.get(root)
         if buffer is not None:
             for later in buffer.versions[buffer.versions.index(root) + 1 :]:
-                self.order.edge(copy, self.writer[later])
+                if self.writer[later] is not self.writer.get(root):
+                    self.order.edge(copy, self.writer[later])
         return copy
 
     def _append(self, buffer: Buffer, value: Value, unit: Unit, box: Box | None) -> None:
