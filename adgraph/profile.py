@@ -6,7 +6,6 @@ it does in a call. Begin with `Profile`.
 
 from __future__ import annotations
 
-import gc
 import statistics
 import time
 from collections import Counter
@@ -28,7 +27,7 @@ from adgraph.lower.kernel import KernelSource
 from adgraph.lower.pool import SplitCall
 from adgraph.lower.program import Call, Program
 from adgraph.runtime.arena import Arena, Array, address, new_arena
-from adgraph.runtime.dispatch import Dispatcher, Entry
+from adgraph.runtime.dispatch import Dispatcher, Entry, collector_paused
 from adgraph.runtime.machine import Limits, machine_limits
 from adgraph.timeline import show_bytes
 from adgraph.tracing.tree import flatten
@@ -236,7 +235,7 @@ def profile_call(
     run = _Run(entry, leaves)
     runs = _number_of_runs(run)
     limits = machine_limits()
-    with _collector_paused():
+    with collector_paused():
         times = _measured(run, call, leaves, runs)
     kernels = tuple(_kernels(entry.compiled.program, times))
     whole = max(min(times.wholes) - min(times.idle), 0.0)
@@ -252,17 +251,6 @@ def _restored(leaves: Sequence[Any]) -> Iterator[None]:
     finally:
         for array, before in saved:
             np.copyto(array, before)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _number_of_runs(run: _Run) -> int:

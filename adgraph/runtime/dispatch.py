@@ -289,7 +289,7 @@ class Dispatcher:
 def compile_entry(function: Callable[..., Any], signature: Signature, options: Options) -> Entry:
     """Trace, transform and lower a function for one signature."""
     names = _input_names(signature)
-    with _collector_paused():
+    with collector_paused():
         trace = trace_function(function, signature.structure, signature.leaves, names)
         graph, report = run_pipeline(trace.graph, COMPILED)
         compiled = Compiled(lower(graph, options.memory_budget, options.backend, options.threads))
@@ -302,8 +302,8 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing program again and again."""
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector away: from a growing program it would walk, from what is timed."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -163,11 +163,11 @@ def static(x: Any, name: str) -> Static:
     except TypeError:
         raise TracingError(
             message(
-                f"{name} is a {type(x).__name__}, which is neither an array nor hashable",
-                "an argument that is no array is a static part of the program, and programs are "
-                "kept by the values of their static arguments",
-                "pass NumPy arrays (np.asarray(x) of another library's), numbers, or hashable "
-                "values such as strings and tuples",
+                f"{name} is static, and a {type(x).__name__} has no hash",
+                "an argument that is no array, or is marked static, is part of the program, and "
+                "programs are kept by the values of their static arguments",
+                "pass NumPy arrays (np.asarray(x) of another library's) or numbers, not marked "
+                "static, or hashable values such as strings and tuples",
             )
         ) from None
     return Static.of(x)
