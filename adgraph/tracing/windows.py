@@ -1,8 +1,8 @@
 """Slices whose ends are known only when the program runs: how many elements they select is not.
 
 Such a slice is read as a mask that is true between its ends, like the rows of a sparse matrix in
-`data[indptr[i] : indptr[i + 1]]`. Every element of the axis is then looked at, so that a loop over
-the elements is faster where windows are short.
+`data[indptr[i] : indptr[i + 1]]`. Every element of the axis is then looked at, unless the pass
+`narrow` (`adgraph.passes.windows`) can make a loop over the window of it.
 """
 
 from __future__ import annotations
