@@ -23,8 +23,10 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from adgraph.lower.capsule import exported_address
+from adgraph.lower.ufunc_table import loop_and_data
 
 SCIPY_PREFIX = "adgraph.scipy."
+UFUNC_PREFIX = "adgraph.ufunc."
 _loaded: list[Any] = []
 _library_numbers = itertools.count()
 _lock = threading.RLock()
@@ -247,6 +249,8 @@ def resolve(name: str) -> int | None:
     if name.startswith(SCIPY_PREFIX):
         module, _, function = name.removeprefix(SCIPY_PREFIX).rpartition(".")
         return exported_address("scipy." + module, function)
+    if name.startswith(UFUNC_PREFIX):
+        return loop_and_data(*name.removeprefix(UFUNC_PREFIX).rsplit(".", 2))
     for library in (*map(_shared_library, _library_names()), ctypes.pythonapi):
         function_pointer = getattr(library, name, None)
         if function_pointer is not None:

@@ -26,6 +26,7 @@ from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
 from adgraph.lower.fused import Operand, fused_nest, replay
+from adgraph.lower.inner_loops import LOOPS, inner_loop
 from adgraph.lower.kernel import KernelSource, compile_kernels
 from adgraph.lower.layout import Layout, box_layout, layouts
 from adgraph.lower.materialize import materialize
@@ -185,6 +186,8 @@ def _address(kernel: Callee, compiled: Iterator[int]) -> int:
     if isinstance(kernel, SplitCall):
         return split_address()
     routine, dtype = kernel
+    if routine in LOOPS:
+        return inner_loop(routine, dtype)
     address: int = getattr(blas, routine)(dtype)
     return address
 
@@ -470,4 +473,6 @@ def _source_text(kernel: Callee, origin: Location | None) -> str:
     if isinstance(kernel, Tile):
         return f"# {kernel.name}: a matrix product, see adgraph.lower.tiles"
     routine, dtype = kernel
+    if routine in LOOPS:
+        return f"# {routine} ({dtype}): the inner loop of {LOOPS[routine].module}.{routine}"
     return f"# {routine} ({dtype}): BLAS/LAPACK, see adgraph.lower.blas.{routine}"
