@@ -32,7 +32,7 @@ class Box:
 
     @property
     def scope(self) -> str | None:
-        """The checkpointed region that computes all nodes forward, if there is one."""
+        """The name of the checkpointed region that computes all nodes forward, if there is one."""
         scopes = {forward_scope(node) for node in self.nodes}
         return scopes.pop() if len(scopes) == 1 else None
 
@@ -67,8 +67,9 @@ class Box:
 
 
 def forward_scope(node: Node) -> str | None:
-    """Return the checkpointed region that computes the node in the primal program."""
-    return node.origin.scope if node.origin.order == 0 else None
+    """Name the checkpointed region that computes the node in the primal program."""
+    scope = node.origin.scope
+    return None if scope is None or node.origin.order else str(scope)
 
 
 def kernel_body(node: Node) -> Graph | None:

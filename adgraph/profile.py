@@ -22,7 +22,7 @@ from adgraph.errors import Location, TracingError, message
 from adgraph.ir.code import Control
 from adgraph.ir.graph import Node
 from adgraph.ir.types import ArrayType
-from adgraph.lower.driver import driver
+from adgraph.lower.driver import driver, single_steps
 from adgraph.lower.kernel import KernelSource
 from adgraph.lower.pool import SplitCall
 from adgraph.lower.program import Call, Program
@@ -34,7 +34,6 @@ from adgraph.tracing.tree import flatten
 
 SECONDS = 0.4  # of measuring
 LEAST_RUNS, MOST_RUNS = 7, 2000
-HEADER = 3  # words of a step before its pointers
 SHOWN_FUNCTIONS = 2
 RESOLUTION = 10e-9  # of the timer: of shorter times nothing is derived
 
@@ -295,7 +294,7 @@ class _Run:
         self._program = entry.compiled.program
         self._arrays = [np.require(leaves[i], dtype, ["C", "A"]) for i, dtype in entry.inputs]
         self._arena: Arena = new_arena(self._program)
-        self._words = list(_steps(self._program.words))
+        self._words = list(single_steps(self._program.words))
         self._nothing = np.zeros(1, np.int64)
         self._driver = driver()
 
@@ -334,16 +333,6 @@ class _Run:
         if code:
             raise self._compiled.error(code + (step << 8))
         return seconds
-
-
-def _steps(words: Array) -> Iterator[Array]:
-    """Cut a program, as `adgraph.lower.driver` lays it out, into programs of one step each."""
-    at = 1
-    for _ in range(int(words[0])):
-        pointers, sizes = int(words[at + 1]), int(words[at + 2])
-        end = at + HEADER + 2 * pointers + sizes
-        yield np.concatenate([np.ones(1, np.int64), words[at:end]])
-        at = end
 
 
 def _kernels(program: Program, times: _Times) -> Iterator[KernelTime]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from adgraph import checkpoint, grad, hessian, jvp, trace, vjp
-from adgraph.errors import BudgetError
+from adgraph.errors import BudgetError, ShapeError
 
 DEPTH = 12
 X = np.random.default_rng(0).standard_normal(20_000)
@@ -140,3 +140,25 @@ def test_an_impossible_budget_names_the_smallest_feasible_one_which_then_works()
     np.testing.assert_array_equal(works(X), trace(deep).grad(X))
     with pytest.raises(BudgetError, match=named[0]):
         trace(deep, memory_budget=feasible // 2).grad(X)
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.7, "70%"), (0.5, "50 %"), (1.0, "100%")])
+def test_a_budget_may_be_a_share_of_the_peak_without_one(share: float, words: str) -> None:
+    free = trace(deep).grad.explain(X).peak_bytes
+    for given in (share, words):
+        gradient = trace(deep, memory_budget=given).grad
+        facts = gradient.explain(X)
+        assert 0.8 * share * free <= facts.peak_bytes <= share * free
+        np.testing.assert_array_equal(gradient(X), trace(deep).grad(X))
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5, "0%", "120%", float("nan")])
+def test_a_share_is_above_nothing_and_at_most_all(share: Any) -> None:
+    with pytest.raises(ShapeError, match=r"no share of the peak(?s:.*)write for example 0\.5"):
+        trace(deep, memory_budget=share)
+
+
+@pytest.mark.parametrize("budget", ["half", True, "64 megabytes", [1]])
+def test_what_is_no_budget_is_refused(budget: Any) -> None:
+    with pytest.raises(ShapeError, match=r"a memory budget of .* is not understood"):
+        trace(deep, memory_budget=budget)

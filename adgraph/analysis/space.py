@@ -21,6 +21,7 @@ from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType, Shape
 
 Map = tuple[int | None, ...]
+_Rereading = tuple[dict[Value, None], dict[int, dict[Node, None]]]
 MOST_REPEATED = 6.0  # additions an element: what keeping it in memory for a later pass costs
 
 
@@ -52,6 +53,7 @@ class Space:
     places: dict[Value, Place] = field(default_factory=dict)
     operands: dict[Value, Map] = field(default_factory=dict)
     makers: dict[Value, Node] = field(default_factory=dict)
+    _known: tuple[int, _Rereading] | None = None
 
     def admit(self, node: Node) -> bool:
         """Add a node, or return False and change nothing."""
@@ -71,6 +73,8 @@ class Space:
     def _admit_elementwise(self, node: Node) -> bool:
         shape = node.output.type.shape
         if self.extents == shape == () and self.depth is None and self._admit_scalar(node):
+            return True
+        if shape == self.extents and self._admit_alike(node):
             return True
         extents = _long(shape) if self.extents is None else self.extents
         resolved = self._resolve(node, shape, extents)
@@ -100,6 +104,31 @@ class Space:
             return False
         self.operands.update(dict.fromkeys(given, ()))
         self._commit(node, SCALAR)
+        return True
+
+    def _admit_alike(self, node: Node) -> bool:
+        """Admit an op on inner values, scalars and arrays that are walked as its result is.
+
+        Most ops are like that, and need none of the general case's questions.
+        """
+        assert self.extents is not None
+        whole, stage = tuple(range(len(self.extents))), 0
+        given: dict[Value, Map] = {}
+        for value in node.inputs:
+            place = self.places.get(value)
+            if place is None:
+                map = whole if value.type.shape == self.extents else ()
+                if value.type.shape not in (self.extents, ()):
+                    return False
+                if self.operands.get(value, map) != map:
+                    return False
+                given[value] = map
+            elif place.inner and place.map == whole:
+                stage = max(stage, place.stage)
+            else:
+                return False
+        self.operands.update(given)
+        self._commit(node, Place(whole, True, stage))
         return True
 
     def _resolve(self, node: Node, shape: Shape, extents: Shape) -> Map | None:
@@ -250,7 +279,13 @@ class Space:
             value = node.inputs[0]
         return value
 
-    def _rereading(self) -> tuple[dict[Value, None], dict[int, dict[Node, None]]]:
+    def _rereading(self) -> _Rereading:
+        """Return what is kept and what is computed again, found once for the same nodes."""
+        if self._known is None or self._known[0] != len(self.nodes):
+            self._known = len(self.nodes), self._find_rereading()
+        return self._known[1]
+
+    def _find_rereading(self) -> _Rereading:
         """Return what is kept between passes, and by pass the nodes that it computes again.
 
         A comparison sees the very value that was there before: repeated, it may be rounded
@@ -293,15 +328,19 @@ class Space:
         They begin at operands, at the results of rows and at kept values.
         """
         found: dict[Node, None] = {}
-        pending = [value]
+        pending, weight = [value], 0.0
         while pending:
             part = self.behind_views(pending.pop())
             place = self.places.get(part)
             if place is None or not place.inner or part in kept:
                 continue
-            found[self.makers[part]] = None
-            pending.extend(self.makers[part].inputs)
-            if sum(map(_weight, found)) > MOST_REPEATED:
+            maker = self.makers[part]
+            if maker in found:
+                continue
+            found[maker] = None
+            pending.extend(maker.inputs)
+            weight += _weight(maker)
+            if weight > MOST_REPEATED:
                 return None
         return list(found)
 

@@ -22,7 +22,7 @@ from adgraph.profile import Profile, profile_call
 from adgraph.runtime.calls import OTHERWISE
 from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
 from adgraph.runtime.explain import Explanation, explain_entry
-from adgraph.schedule.budget import parse_bytes
+from adgraph.schedule.budget import parse_budget
 from adgraph.timeline import Chart, draw_timeline, timeline_points
 from adgraph.tracing.frames import tracing, under_way
 from adgraph.tracing.hooks import rewritten
@@ -241,7 +241,7 @@ def trace(
     *,
     static_argnums: Argnums = (),
     static_argnames: str | Sequence[str] = (),
-    memory_budget: str | int | None = None,
+    memory_budget: str | float | None = None,
     backend: Backend = "auto",
     threads: int = 1,
 ) -> Any:
@@ -251,8 +251,9 @@ def trace(
     what `static_argnums` or `static_argnames` mark are static: part of the program.
     Arrays that the function reads from globals, closures or attributes are constants of the
     program: pass what changes as an argument.
-    `memory_budget`, in bytes or such as "64MB", bounds the peak of every program, of derivatives
-    too: what does not fit is computed again when it is needed.
+    `memory_budget`, in bytes, as "64MB", or as a share of the peak without it (0.5, "50%"), bounds
+    the peak of every program, of derivatives too: what does not fit is computed again when it is
+    needed.
     With `threads`, kernels that have much work run on so many threads, of derivatives too.
 
     >>> @trace(static_argnames="n")
@@ -275,7 +276,7 @@ def trace(
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     static = resolve_static(function, positions(static_argnums), names)
     check_backend(backend)
-    budget = None if memory_budget is None else parse_bytes(memory_budget)
+    budget = None if memory_budget is None else parse_budget(memory_budget)
     return Function(function, Options(*static, budget, backend, check_threads(threads)))
 
 

@@ -4,7 +4,8 @@ A `Joint` is a body's forward sweep and its reverse walk in one program. What de
 inputs alone is *early*, the rest *late*; a late node needs early values. `choose` finds, for each
 that crosses, the first of these that holds: it is an operand of the region; it is read from an
 array that leaves the region, where nothing has written since (`analysis.regions.final`), or was
-written there; it is computed again from such by cheap ops; it is read from an array as it entered.
+written there; it is computed again from such by cheap ops, or by any that a checkpoint inside the
+body gives up; it is read from an array as it entered.
 A minimum vertex cut decides what is recorded for the others. `rebuild` emits early values, found in
 that way, and the late nodes.
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adgraph.analysis.checkpoints import saved_by_name, settled, within
 from adgraph.analysis.cut import Edge, minimum_cut
 from adgraph.analysis.ordering import reads_first
 from adgraph.analysis.programs import is_loop, most_trips
@@ -152,6 +154,10 @@ class _Choice:
         self.operands = {values[v]: outer for v, outer in here.operands.items()}
         self.around = self.joint.levels[:-1]
         self.walk = Graph(self.joint.graph.inputs, self.late, self.joint.pulled)
+        around = here.node.origin.scope
+        regions = settled(self.early).items()
+        self.again = {node for node, scope in regions if within(scope, around)}
+        self.saved = saved_by_name(self.early)
         self.trips = _trips(self.joint.levels[-1:])
         self.all_trips = _trips(self.joint.levels)
 
@@ -230,7 +236,7 @@ class _Choice:
         return Kept(False, self._number(version), path)
 
     def _again(self, node: Node, value: Value) -> Source | None:
-        if not _cheap(node) or not all(map(self._usable, node.inputs)):
+        if not self._repeats(node) or not all(map(self._usable, node.inputs)):
             return None
         array, path, box = self._path(value)
         if path and array in self.operands and not self._worth_keeping(array, value, box):
@@ -269,6 +275,10 @@ class _Choice:
             return value in self.whole
         return source is not None
 
+    def _repeats(self, node: Node) -> bool:
+        """Tell whether a node may run again: if it is cheap or a checkpoint says so."""
+        return node in self.again or (_cheap(node) and node not in self.saved)
+
     # --- what must be recorded ------------------------------------------------------------------
 
     def _recorded(self, missing: list[Value], needed: set[Value]) -> tuple[Value, ...]:
@@ -297,7 +307,7 @@ class _Choice:
     def _origins(self, value: Value) -> list[Value]:
         """Return the operands from which a value could be computed again, if they were there."""
         node = self.producers.get(value)
-        if node is None or self.store_all or not _cheap(node):
+        if node is None or self.store_all or not self._repeats(node):
             return []
         return [v for v in dict.fromkeys(node.inputs) if not self._usable(v)]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from adgraph.ir.graph import Graph, Node, Origin, Value
+from adgraph.ir.graph import Graph, Node, Origin, Scope, Value
 from adgraph.ir.op import Op, Types
 from adgraph.ir.types import ArrayType
 
@@ -28,7 +28,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.captures: dict[Value, Value] = {}
         self.origin: Origin | None = None
-        self.scope: str | None = parent.scope if parent else None
+        self.scope: Scope | None = parent.scope if parent else None
         self.scopes: Iterator[int] = parent.scopes if parent else itertools.count()
         self.unread: list[str] = parent.unread if parent else []  # functions without source
         self.order_matters = False  # whether a reshape was written: a view in C order only
@@ -56,6 +56,11 @@ class Builder:
         self.inputs.append(value)
         self._owned.add(value)
         return value
+
+    def adopt_all(self, graph: Graph) -> None:
+        """Know the values of a graph and what computes them, without having its nodes."""
+        self._producers = graph.producers()
+        self._owned.update(graph.inputs, self._producers)
 
     def has(self, value: Value) -> bool:
         """Tell whether a value is one of this graph."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from adgraph.errors import Location
 from adgraph.ir.dims import Affine, Symbol
-from adgraph.ir.op import Op
+from adgraph.ir.op import Op, Types
 from adgraph.ir.show import show
 from adgraph.ir.types import ArrayType, Constant, Slice
 
@@ -35,17 +35,43 @@ class Value:
         return f"<value {self.name or ''}: {self.type}>"
 
 
+# Tells whether a checkpoint keeps what an op computes: the op, the types of its operands, and the
+# names that the user gave the result.
+Policy = Callable[[Op, Types, frozenset[str]], bool]
+
+
+def nothing_saveable(op: Op, types: Types, names: frozenset[str]) -> bool:
+    """Compute everything again: the policy of a checkpoint that is given none."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A checkpointed region: values that its policy does not save are computed again."""
+
+    name: str
+    policy: Policy = nothing_saveable
+    outer: Scope | None = None
+
+    def __str__(self) -> str:
+        return "/".join(scope.name for scope in self.around())
+
+    def around(self) -> tuple[Scope, ...]:
+        """Return this region and those it stands in, the outermost first."""
+        return (*(self.outer.around() if self.outer else ()), self)
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a node comes from.
 
     `order` counts the derivatives between the user's line and the node: 0 for the primal program,
-    1 for tangents or cotangents of it, and so on. `scope` names the checkpointed region, if any.
+    1 for tangents or cotangents of it, and so on. `scope` is the innermost checkpointed region.
     """
 
     location: Location | None = None
     order: int = 0
-    scope: str | None = None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, eq=False)

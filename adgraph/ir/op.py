@@ -85,6 +85,7 @@ class Op:
     masks: bool = False  # cotangents of arguments hold zeros where those of the results do not
     differentiable: bool = True  # False: constant almost everywhere, its derivative is zero
     commutative: bool = False  # the first two operands may change places
+    product: bool = False  # a matrix product, of the last two operands
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         """Record the op if an argument is traced, else compute it."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from adgraph.errors import GraphError, Location
 from adgraph.ir.dims import Dim, Symbol, loop_bounds, symbol_dim
-from adgraph.ir.graph import Graph, Node, Origin, Value
+from adgraph.ir.graph import Graph, Node, Origin, Scope, Value
 from adgraph.ir.op import OPS, Kind
 from adgraph.ir.types import ArrayType, Constant, Slice, dtype_of_code
 
@@ -216,12 +216,14 @@ def _define(values: dict[str, Value], name: str, type: ArrayType) -> Value:
 
 
 def _origin(comment: str) -> Origin:
-    location, order, scope = None, 0, None
+    location, order = None, 0
+    scope: Scope | None = None
     for part in comment.split():
         if part.startswith("order="):
             order = int(part[6:])
         elif part.startswith("scope="):
-            scope = part[6:]
+            for name in part[6:].split("/"):
+                scope = Scope(name, outer=scope)
         else:
             file, _, line = part.rpartition(":")
             location = Location(file, int(line))

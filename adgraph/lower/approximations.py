@@ -70,9 +70,13 @@ def _scaled(e: Emitter, p: str, n: str) -> str:
     return e.mul(p, _power_of_two(e, e.bits("sub", n, half)))
 
 
+def _exp_growth(e: Emitter, r: str) -> str:
+    """Return e**r - 1, but for what is lost beside 1."""
+    return e.fma(e.mul(r, r), e.polynomial(r, EXP_TERMS), r)
+
+
 def _exp_series(e: Emitter, r: str) -> str:
-    tail = e.polynomial(r, EXP_TERMS)
-    return e.add(e.fma(e.mul(r, r), tail, r), 1.0)
+    return e.add(_exp_growth(e, r), 1.0)
 
 
 def _expm1_series(e: Emitter, r: str) -> str:
@@ -130,6 +134,35 @@ def tanh(e: Emitter, x: str) -> str:
     scale = _power_of_two(e, n)
     t = e.fma(scale, _expm1_series(e, r), e.sub(scale, 1.0))
     return e.copysign(e.div(t, e.add(t, 2.0)), x)
+
+
+def paired_tanh(e: Emitter, x: str) -> str:
+    """Write expm1(-2 |x|) / (exp(-2 |x|) + 1), of which `tanh_slope` has all but the last steps."""
+    r, n = _reduce_exp(e, _decay_exponent(e, x))
+    growth = _exp_growth(e, r)
+    half = e.bits("ashr", n, 1)
+    scale = e.mul(_power_of_two(e, half), _power_of_two(e, e.bits("sub", n, half)))
+    t = e.fma(scale, growth, e.sub(scale, 1.0))
+    divisor, inverse = _logistic(e, _scaled(e, e.add(growth, 1.0), n))
+    y = e.mul(t, inverse)
+    return e.copysign(e.fma(e.fma(e.neg(y), divisor, t), inverse, y), x)  # as if divided
+
+
+def tanh_slope(e: Emitter, x: str) -> str:
+    """Write 4 d / (d + 1)**2 with d = exp(-2 |x|)."""
+    r, n = _reduce_exp(e, _decay_exponent(e, x))
+    decay = _scaled(e, _exp_series(e, r), n)
+    _, inverse = _logistic(e, decay)
+    return e.mul(e.mul(e.mul(decay, 4.0), inverse), inverse)
+
+
+def _decay_exponent(e: Emitter, x: str) -> str:
+    return _clamp(e, e.mul(e.abs(x), -2.0), -746.0, 0.0)
+
+
+def _logistic(e: Emitter, decay: str) -> tuple[str, str]:
+    divisor = e.add(decay, 1.0)
+    return divisor, e.div(1.0, divisor)
 
 
 def _split_log(e: Emitter, x: str) -> tuple[str, str]:

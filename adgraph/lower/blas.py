@@ -21,6 +21,10 @@ SINGULAR = 1
 NOT_POSITIVE_DEFINITE = 2
 PREFIXES = {"f8": "d", "f4": "s"}
 
+# OpenBLAS packs blocks of its operands into memory that each of its threads gets once; of large
+# products and factorizations 4.7 to 5.9 MB were touched, whatever their size.
+PACKING_BYTES = 8_000_000
+
 
 @functools.cache
 def matmul(dtype: str) -> int:

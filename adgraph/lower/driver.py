@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from adgraph.lower.kernel import ModuleSource, compile_modules
 
 Words = NDArray[np.int64]
 STATUS_BITS = 8
+HEADER = 3  # words of a step before its pointers
 SYMBOL = "adgraph_run_program"
 
 DRIVER = f"""
@@ -146,6 +147,21 @@ def build_program(steps: Sequence[Step]) -> Words:
             words += (source, offset)
         words += step.sizes
     return np.array(words, dtype=np.int64)
+
+
+def single_steps(program: Words) -> Iterator[Words]:
+    """Cut a program into programs of one step each.
+
+    >>> program = build_program([Step(4096, ((0, 64),), ()), Step(8192, (), (7,))])
+    >>> [one.tolist() for one in single_steps(program)]
+    [[1, 4096, 1, 0, 0, 64], [1, 8192, 0, 1, 7]]
+    """
+    at = 1
+    for _ in range(int(program[0])):
+        pointers, sizes = int(program[at + 1]), int(program[at + 2])
+        end = at + HEADER + 2 * pointers + sizes
+        yield np.concatenate([np.ones(1, np.int64), program[at:end]])
+        at = end
 
 
 def scratch_words(steps: Sequence[Step]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 KERNEL_PARAMETERS = "ptr noalias readonly %pointers, ptr noalias readonly %sizes"
@@ -130,6 +130,16 @@ class Emitter:
         return self.emit(
             f"select i1 {mask}, {self.type} {self.value(a)}, {self.type} {self.value(b)}"
         )
+
+    def rarely(self, mask: str, usual: str, write: Callable[[], str]) -> str:
+        """Return what `write` writes where the mask holds, else `usual`: a branch, once a function.
+
+        `widen` takes it for some lanes as well.
+        """
+        self.lines += [f"  br i1 {mask}, label %rare, label %both", "rare:"]
+        chosen = self.select(mask, write(), usual)
+        self.lines += ["  br label %both", "both:"]
+        return self.emit(f"phi {self.type} [{usual}, %entry], [{chosen}, %rare]")
 
     def logic(self, instruction: str, a: str, b: str) -> str:
         """Combine two masks."""

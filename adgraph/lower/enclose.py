@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from adgraph.control.kernel import kernel
 from adgraph.ir.code import Control
-from adgraph.ir.graph import Graph, Node, Value
+from adgraph.ir.graph import Graph, Node, Scope, Value
 from adgraph.ir.op import Kind
 from adgraph.lower.layout import Layout, layouts
 from adgraph.lower.numba_source import literal
-from adgraph.lower.region import Memory, Scalar, Stored, write_kernel
+from adgraph.lower.region import write_kernel
+from adgraph.lower.storage import Memory, Scalar, Stored
 from adgraph.lower.units import is_nest, program_ties, starts_with_literal, tied_operand
 
 MOST_UPDATES = 12  # in one kernel
@@ -129,7 +130,7 @@ def _may_join(part: _Part, node: Node) -> bool:
     return 0 < part.updates < MOST_UPDATES and _scope(part.nodes[-1]) == _scope(node)
 
 
-def _scope(node: Node) -> tuple[str, int] | None:
+def _scope(node: Node) -> tuple[Scope, int] | None:
     """A checkpointed region's forward and backward parts must stay apart, to be run apart."""
     origin = node.origin
     return None if origin.scope is None else (origin.scope, origin.order)

@@ -106,7 +106,7 @@ def fused_nest(
         targets[value] = Target(pointer, _row_strides(space, value))
     several = any(place.stage > 0 for place in space.places.values())
     sizes = Sizes(unrolled=LARGEST_ROW) if several else Sizes()
-    return _Writer(body, operands, targets, Names(sizes)).nest()
+    return _Writer(body, space, operands, targets, Names(sizes)).nest()
 
 
 def kept_rows(space: Space, results: Container[Value]) -> tuple[Value, ...]:
@@ -125,7 +125,7 @@ def fused_statements(
     body: Graph, operands: dict[Value, Operand], results: dict[Value, Target], names: Names
 ) -> tuple[Statement, ...]:
     """Write the nest of a body as a part of a kernel with these names."""
-    return _Writer(body, operands, results, names).statements()
+    return _Writer(body, replay(body), operands, results, names).statements()
 
 
 class _Writer:
@@ -134,12 +134,13 @@ class _Writer:
     def __init__(
         self,
         body: Graph,
+        space: Space,
         operands: dict[Value, Operand],
         results: dict[Value, Target],
         names: Names,
     ) -> None:
         self._body = body
-        self._space = space = replay(body)
+        self._space = space
         self._operands = operands
         self._results = results
         self._extents = space.extents or ()
@@ -154,6 +155,7 @@ class _Writer:
         self._reread = set(space.reread())
         last = max((p.stage for p in space.places.values()), default=0)
         self._again = {stage: space.again(stage) for stage in range(last + 1)}
+        self._read_by_stage: dict[int, set[Value]] = {}
 
     # --- the loops and the addresses in them -----------------------------------------------------
 
@@ -394,13 +396,16 @@ class _Writer:
         return self._fresh(value)
 
     def _read_in(self, value: Value, stage: int) -> bool:
-        if any(value in node.inputs for node in self._again[stage]):
-            return True
-        return any(
-            value in node.inputs and self._place(node.output).stage == stage
-            for node in self._space.nodes
-            if self._place(node.output).inner or node.op.kind is Kind.REDUCTION
-        )
+        if stage not in self._read_by_stage:
+            self._read_by_stage[stage] = {v for n in self._readers_in(stage) for v in n.inputs}
+        return value in self._read_by_stage[stage]
+
+    def _readers_in(self, stage: int) -> Iterator[Node]:
+        yield from self._again[stage]
+        for node in self._space.nodes:
+            place = self._place(node.output)
+            if place.stage == stage and (place.inner or node.op.kind is Kind.REDUCTION):
+                yield node
 
     # --- folds ------------------------------------------------------------------------------------
 

@@ -18,39 +18,29 @@ place that decides it; `adgraph.lower.region` writes the code. Begin with `plan_
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-
-import numpy as np
 
 from adgraph.analysis.space import Map, Space
-from adgraph.ir.code import Loops, Piece, Pieces
-from adgraph.ir.dims import Dim, Symbol, symbol_dim
+from adgraph.ir.code import Piece, Pieces
+from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Graph, Node, Value
-from adgraph.ir.op import Kind
-from adgraph.ir.substitute import symbols_of
-from adgraph.ir.types import ArrayType, Constant, Index, Slice
+from adgraph.ir.types import ArrayType, Index, Slice
 from adgraph.lower.boxes import Box, ahead, box_of, disjoint
+from adgraph.lower.dataflow import Dataflow
 from adgraph.lower.fused import replay
-from adgraph.lower.layout import Layout, box_layout, root_layout, view_layout
-from adgraph.lower.sequence import Order
+from adgraph.lower.layout import Layout, box_layout, root_layout
 from adgraph.lower.units import (
-    Action,
     Buffer,
     Copy,
     Into,
-    Locate,
     ProgramPlan,
     Ties,
     Unit,
     align_axes,
     is_nest,
-    point_index,
     starts_with_literal,
     tied_operand,
     written_pieces,
 )
-from adgraph.ops.constant import constant
-from adgraph.ops.shape import add_at, getitem, update
 
 # --- the planner ----------------------------------------------------------------------------------
 
@@ -65,150 +55,42 @@ def plan_program(graph: Graph, ties: Ties) -> ProgramPlan:
 
 
 class _Planner:
-    """The units with their order so far, the buffers and their readers."""
+    """The buffers so far; in `flow`, the units with their order and what they read."""
 
     def __init__(self, graph: Graph, ties: Ties) -> None:
         self.graph = graph
         self.ties = ties
-        self.order = Order()
-        self.views: dict[Value, Node] = {}
-        self.literal: set[Value] = set()
-        self.layouts: dict[Value, Layout] = {}
-        self.writer: dict[Value, Unit] = {}
-        self.readers: dict[Value, list[tuple[Unit, Value]]] = {}
+        self.flow = Dataflow(graph)
         self.buffers: dict[Value, Buffer] = {}
-        self.locates: dict[Symbol, Unit] = {}
-        self.located: dict[tuple[Value, Dim], Symbol] = {}
-        self.copies: dict[Value, Value] = {}
         self.results = dict(enumerate(graph.outputs))
         self.boxes: dict[Value, Into] = {}
         self.claims: dict[Value, int] = {}
         self.claimed: set[int] = set()
+        for i, value in enumerate(graph.inputs):
+            if value.type.shape:
+                self.buffers[value] = Buffer(value.type, i, None, i in ties.values(), [value])
 
     def run(self) -> ProgramPlan:
-        for i, value in enumerate(self.graph.inputs):
-            self.layouts[value] = root_layout(value)
-            if value.type.shape:
-                writable = i in self.ties.values()
-                self.buffers[value] = Buffer(value.type, i, None, writable, [value])
-        for node in self.graph.nodes:
-            self._expose(node)
-        self._order_by_data()
         self._claim_outputs()
-        for unit in list(self.order.units):
+        for unit in list(self.flow.order.units):
             if not unit.dropped:
                 self._place(unit)
         for output in self.results:
             self._finish(output)
-        units = tuple(self.order.sequence())
+        units = tuple(self.flow.order.sequence())
         outputs = tuple(self.results[k] for k in range(len(self.graph.outputs)))
         return ProgramPlan(
-            self.graph, self.ties, units, self.views, self.buffers, self.boxes, outputs
+            self.graph, self.ties, units, self.flow.views, self.buffers, self.boxes, outputs
         )
-
-    # --- the units --------------------------------------------------------------------------------
-
-    def _expose(self, node: Node) -> None:
-        """Make units of a node: what happens at a run-time position is a view or an update."""
-        code = node.op.code
-        if isinstance(code, Loops) and code.point and not node.inputs[-1].type.shape:
-            *operands, k = node.inputs
-            axis = node.attrs["axis"]
-            extent = operands[0].type.shape[axis]
-            symbol = self._located(k, extent)
-            attrs = {"index": point_index(operands[0].type, axis, symbol_dim(symbol))}
-            op = {"read": getitem, "write": update, "add": add_at}[code.point]
-            node = Node(op, tuple(operands), node.outputs, attrs, node.origin)
-        if node.op.kind is Kind.VIEW:
-            self._view(node)
-        elif node.op.kind in (Kind.CONSTANT, Kind.INDEX):
-            self.views[node.output] = node
-            self.layouts[node.output] = root_layout(node.output)
-            self.literal.add(node.output)
-        else:
-            self._unit(self._apart(node))
-
-    def _apart(self, node: Node) -> Node:
-        """Let an update of boxes that reads the array it changes read it as a view."""
-        if not isinstance(node.op.code, Pieces) or node.inputs[0] not in node.inputs[1:]:
-            return node
-        first, *rest = node.inputs
-        whole = tuple(Slice(0, n, 1) for n in first.type.shape)
-        view = Value(first.type, first.name)
-        self._view(Node(getitem, (first,), (view,), {"index": whole}, node.origin))
-        inputs = (first, *(view if v is first else v for v in rest))
-        return Node(node.op, inputs, node.outputs, node.attrs, node.origin)
-
-    def _located(self, at: Value, extent: Dim) -> Symbol:
-        """The symbol of a run-time position on an axis, which is checked once."""
-        if (at, extent) not in self.located:
-            self.located[at, extent] = symbol = Symbol("k", 0, extent - 1)
-            self.locates[symbol] = self._unit(Locate(at, symbol, extent))
-        return self.located[at, extent]
-
-    def _view(self, node: Node) -> None:
-        (operand,) = node.inputs
-        layout = view_layout(node, operand.type, self.layouts[operand])
-        if layout is None:
-            operand = self._copied(operand)
-            node = Node(node.op, (operand,), node.outputs, node.attrs, node.origin)
-            layout = view_layout(node, operand.type, self.layouts[operand])
-            assert layout is not None
-        if node.output.type.shape or not layout.root.type.shape or layout.root in self.literal:
-            self.views[node.output] = node
-            self.layouts[node.output] = layout
-        else:
-            self._unit(node)  # an element is read where the program says so
-
-    def _unit(self, action: Action, key: float | None = None) -> Unit:
-        unit = Unit(action, len(self.order.units) if key is None else key)
-        self.order.add(unit)
-        for value in unit.outputs:
-            self.layouts[value] = root_layout(value)
-            self.writer[value] = unit
-        for value in dict.fromkeys(unit.inputs):
-            self.readers.setdefault(self.layouts[value].root, []).append((unit, value))
-        return unit
-
-    def _copied(self, value: Value) -> Value:
-        """Copy an array whose elements a view needs in another order, once."""
-        if value not in self.copies:
-            self.copies[value] = Value(value.type, value.name)
-            self._unit(Copy(value, self.copies[value]))
-        return self.copies[value]
-
-    # --- the order --------------------------------------------------------------------------------
-
-    def _order_by_data(self) -> None:
-        for unit in self.order.units:
-            for before in self._needs(unit):
-                self.order.edge(before, unit)
-
-    def _needs(self, unit: Unit) -> Iterator[Unit]:
-        """The units that compute what a unit reads."""
-        symbols: set[Symbol] = set()
-        read = [unit.renamed.get(v, v) for v in unit.inputs]
-        for value in dict.fromkeys((*read, *unit.renamed.values())):
-            layout = self.layouts[value]
-            if layout.root in self.writer:
-                yield self.writer[layout.root]
-            symbols |= symbols_of(layout.offset)
-        if isinstance(unit.action, Node) and self.locates:
-            symbols |= symbols_of(tuple(unit.action.attrs.values()))
-        for into in unit.into.values():
-            symbols |= symbols_of(into.index)
-        for symbol in symbols:
-            if symbol in self.locates and self.locates[symbol] is not unit:
-                yield self.locates[symbol]
 
     # --- buffers ----------------------------------------------------------------------------------
 
     def _claim_outputs(self) -> None:
         """Note of which outputs the values are earlier versions: they may use its buffer."""
         for output, value in self.results.items():
-            while value.type.shape and value in self.writer and value not in self.claims:
+            while value.type.shape and value in self.flow.writers and value not in self.claims:
                 self.claims[value] = output
-                unit = self.writer[value]
+                unit = self.flow.writers[value]
                 if not isinstance(unit.action, Node):
                     break
                 at = tied_operand(unit.action, unit.action.outputs.index(value))
@@ -225,7 +107,7 @@ class _Planner:
                     tied = tied_operand(node, output)
                     if tied is None and starts_with_literal(node):
                         unit.filled = True
-                        self._write_copy(unit, value, self._literal(node), written_pieces(node))
+                        self._write_copy(unit, value, self.flow.literal(node), written_pieces(node))
                     elif tied is None:
                         self._fresh(value, unit)
                     elif isinstance(op.code, Pieces):
@@ -251,8 +133,10 @@ class _Planner:
 
     def _take_over(self, buffer: Buffer, value: Value, unit: Unit) -> bool:
         """Let a unit write all of a carried array anew, if nothing of it is needed any more."""
-        written = [self.writer[v] for v in buffer.versions if v in self.writer]
-        if any(self.order.before(unit, w) for w in written) or self._conflicts(buffer, unit, None):
+        written = [self.flow.writers[v] for v in buffer.versions if v in self.flow.writers]
+        if any(self.flow.order.before(unit, w) for w in written) or self._conflicts(
+            buffer, unit, None
+        ):
             return False
         target = root_layout(value)
         box = self._box(value.type, None)
@@ -285,26 +169,15 @@ class _Planner:
         box = self._box(result.type, pieces[0].index) if len(pieces) == 1 else None
         start = Value(result.type, result.name)
         copy = self._late(Copy(x, start, _overwritten(result.type, pieces)), unit.key - 0.5)
-        self.order.edge(copy, unit)
+        self.flow.order.edge(copy, unit)
         self._fresh(start, copy, result)
         unit.renamed[x] = start
         written = self._write_here(unit, self.buffers[start], result, x, box, pieces)
         assert written, "a fresh copy has no other readers"
 
-    def _literal(self, node: Node) -> Value:
-        """The literal that an op fills its result with before it writes boxes."""
-        assert isinstance(node.op.code, Pieces)
-        first = node.op.code.boxes(node.types, dict(node.attrs))[0]
-        value = Value(node.output.type)
-        element = Constant.of(np.asarray(first.literal, value.type.dtype))
-        self.views[value] = Node(constant, (), (value,), {"value": element}, node.origin)
-        self.layouts[value] = root_layout(value)
-        self.literal.add(value)
-        return value
-
     def _last_of(self, x: Value) -> Buffer | None:
         """The buffer whose last version an operand is, if a unit may write there."""
-        layout = self.layouts[x]
+        layout = self.flow.layouts[x]
         whole = layout == root_layout(x) or (
             layout.root.type == x.type
             and layout.offset == 0
@@ -346,17 +219,11 @@ class _Planner:
 
     def _copies_safely(self, unit: Unit, value: Value, x: Value, box: Box | None) -> bool:
         """Whether an update may copy its operand, element by element, into the box."""
-        layout = self.layouts[value]
-        if layout.root is not self.layouts[unit.renamed.get(x, x)].root:
+        layout = self.flow.layouts[value]
+        if layout.root is not self.flow.layouts[unit.renamed.get(x, x)].root:
             return False
-        read = self._view_box(value)
+        read = self.flow.seen(value)
         return disjoint(read, box) or ahead(read, box)
-
-    def _view_box(self, value: Value) -> Box | None:
-        layout = self.layouts[value]
-        return box_of(
-            layout.offset, layout.strides, value.type.shape, layout.root.type.bounded().shape
-        )
 
     def _place_tied(self, unit: Unit, result: Value, x: Value) -> None:
         """Let a loop or branch carry the array on in the buffer of its operand, or in a copy."""
@@ -371,7 +238,7 @@ class _Planner:
                 return
         start = Value(result.type, result.name)
         copy = self._late(Copy(x, start), unit.key - 0.5)
-        self.order.edge(copy, unit)
+        self.flow.order.edge(copy, unit)
         self._fresh(start, copy, result)
         self._append(self.buffers[start], result, unit, None)
 
@@ -380,41 +247,43 @@ class _Planner:
 
         A nest that writes several versions leaves each result in a box of its own.
         """
-        copy = self._unit(action, key)
-        root = self.layouts[action.source].root
-        if root in self.writer:
-            self.order.edge(self.writer[root], copy)
-        for need in self._needs(copy):
-            self.order.edge(need, copy)
+        copy = self.flow.unit(action, key)
+        root = self.flow.layouts[action.source].root
+        if root in self.flow.writers:
+            self.flow.order.edge(self.flow.writers[root], copy)
+        for need in self.flow.needs(copy):
+            self.flow.order.edge(need, copy)
         buffer = self.buffers.get(root)
         if buffer is not None:
             for later in buffer.versions[buffer.versions.index(root) + 1 :]:
-                if self.writer[later] is not self.writer.get(root):
-                    self.order.edge(copy, self.writer[later])
+                if self.flow.writers[later] is not self.flow.writers.get(root):
+                    self.flow.order.edge(copy, self.flow.writers[later])
         return copy
 
     def _append(self, buffer: Buffer, value: Value, unit: Unit, box: Box | None) -> None:
         """Make a value the next version of a buffer: earlier ones are read and written before."""
         for version in buffer.versions:
-            if version in self.writer:
-                self.order.edge(self.writer[version], unit)
-            for reader, seen in self.readers.get(version, ()):
+            if version in self.flow.writers:
+                self.flow.order.edge(self.flow.writers[version], unit)
+            for reader, seen in self.flow.readers.get(version, ()):
                 if reader.dropped or reader is unit or seen in reader.renamed:
                     continue
-                if not disjoint(self._view_box(seen), box):
-                    self.order.edge(reader, unit)
+                if not disjoint(self.flow.seen(seen), box):
+                    self.flow.order.edge(reader, unit)
         buffer.versions.append(value)
         self.buffers[value] = buffer
-        self.layouts[value] = root_layout(value)
+        self.flow.layouts[value] = root_layout(value)
 
     def _conflicts(self, buffer: Buffer, unit: Unit, box: Box | None) -> list[tuple[Unit, Value]]:
         """The reads of a buffer by other units that cannot come before the unit's write."""
         found = []
         for version in buffer.versions:
-            for reader, value in self.readers.get(version, ()):
+            for reader, value in self.flow.readers.get(version, ()):
                 if reader is unit or reader.dropped or value in reader.renamed:
                     continue
-                if self.order.before(unit, reader) and not disjoint(self._view_box(value), box):
+                if self.flow.order.before(unit, reader) and not disjoint(
+                    self.flow.seen(value), box
+                ):
                     found.append((reader, value))
         return found
 
@@ -422,7 +291,7 @@ class _Planner:
         """The operands of a unit that are in a buffer."""
         found = []
         for value in dict.fromkeys(unit.inputs):
-            root = self.layouts[unit.renamed.get(value, value)].root
+            root = self.flow.layouts[unit.renamed.get(value, value)].root
             if self.buffers.get(root) is buffer:
                 found.append(value)
         return found
@@ -438,11 +307,11 @@ class _Planner:
             if value not in copies:
                 copies[value] = Value(value.type, value.name)
                 copy = self._late(Copy(value, copies[value]), unit.key - 0.5)
-                self.order.edge(copy, unit)
+                self.flow.order.edge(copy, unit)
                 self._fresh(copies[value], copy)
             reader.renamed[value] = copies[value]
-            self.readers.setdefault(copies[value], []).append((reader, value))
-            self.order.edge(self.writer[copies[value]], reader)
+            self.flow.readers.setdefault(copies[value], []).append((reader, value))
+            self.flow.order.edge(self.flow.writers[copies[value]], reader)
 
     # --- nests that store straight into a box -----------------------------------------------------
 
@@ -454,12 +323,12 @@ class _Planner:
         group = None if value is None else self._sole_nest(value, unit, piece.add)
         if group is None or value is None:
             return False
-        before = [u for u in self._needs(unit) if u is not group]
-        if any(self.order.before(group, u) for u in before):
+        before = [u for u in self.flow.needs(unit) if u is not group]
+        if any(self.flow.order.before(group, u) for u in before):
             return False
         if any(reader is not unit for reader, _ in self._conflicts(buffer, group, box)):
             return False
-        made = self.layouts[value].root
+        made = self.flow.layouts[value].root
         target = self._target(result.type, piece.index, value, made)
         if piece.add and replay(_body(group)).places[_inside(group, made)].scattered:
             return False
@@ -468,35 +337,37 @@ class _Planner:
         unit.dropped = True
         del self.buffers[made]
         for other in before:
-            self.order.edge(other, group)
+            self.flow.order.edge(other, group)
         group.into[made] = Into(result, piece.index, piece.add)
-        self.writer[result] = group
+        self.flow.writers[result] = group
         self._append(buffer, result, group, box)
         self._read_in_box(made, unit, group.into[made], target)
         return True
 
     def _read_in_box(self, made: Value, unit: Unit, into: Into, target: Layout) -> None:
         """Let the other readers of a value read the box in which its nest has put it."""
-        readers = [(u, v) for u, v in self.readers.pop(made) if u is not unit]
+        readers = [(u, v) for u, v in self.flow.readers.pop(made) if u is not unit]
         if readers:
             self.boxes[made] = into
-            self.layouts[made] = Layout(into.result, target.offset, target.strides)
-            self.readers.setdefault(into.result, []).extend(readers)
+            self.flow.layouts[made] = Layout(into.result, target.offset, target.strides)
+            self.flow.readers.setdefault(into.result, []).extend(readers)
 
     def _sole_nest(self, value: Value, unit: Unit, add: bool) -> Unit | None:
         """The nest that computes a value, if all others can read it where the update puts it."""
-        layout = self.layouts[value]
+        layout = self.flow.layouts[value]
         made = layout.root
-        group = self.writer.get(made)
+        group = self.flow.writers.get(made)
         if group is None or group.dropped or not isinstance(group.action, Node):
             return None
         if not is_nest(group.action) or made not in group.outputs or made in group.into:
             return None
         if not layout.contiguous(value.type):
             return None
-        readers = [r for r in self.readers.get(made, ()) if not r[0].dropped and r[0] is not unit]
+        readers = [
+            r for r in self.flow.readers.get(made, ()) if not r[0].dropped and r[0] is not unit
+        ]
         direct = all(v is made and v not in r.renamed for r, v in readers) and not add
-        outside = any(self.layouts[v].root is made for v in self.results.values())
+        outside = any(self.flow.layouts[v].root is made for v in self.results.values())
         reread = set(replay(_body(group)).reread())
         alone = (direct or not readers) and not outside and _inside(group, made) not in reread
         buffer = self.buffers.get(made)
@@ -525,10 +396,10 @@ class _Planner:
                 return False
         write = _spread(target, place.map, space, buffer)
         for value in self._reads_of(group, buffer):
-            if disjoint(self._view_box(value), box):
+            if disjoint(self.flow.seen(value), box):
                 continue
             operand = _body(group).inputs[group.inputs.index(value)]
-            layout = self.layouts[group.renamed.get(value, value)]
+            layout = self.flow.layouts[group.renamed.get(value, value)]
             read = _spread(layout, space.operands[operand], space, buffer)
             in_time = not place.scattered and space.last_pass(operand) <= place.stage
             in_line = place.inner and not space.depth and place.stage == 0
@@ -543,19 +414,19 @@ class _Planner:
         value = self.results[output]
         if not value.type.shape:
             return
-        root = self.layouts[value].root
+        root = self.flow.layouts[value].root
         buffer = self.buffers.get(root)
         carried = self._carried(output) if output in self.ties else None
         own = buffer is not None and (buffer is carried if carried else buffer.output == output)
-        if own and self.layouts[value].strides == root_layout(value).strides:
+        if own and self.flow.layouts[value].strides == root_layout(value).strides:
             assert buffer is not None
-            if buffer.versions[-1] is root and self.layouts[value].offset == 0:
+            if buffer.versions[-1] is root and self.flow.layouts[value].offset == 0:
                 return
         stale = buffer is not None and buffer.versions[-1] is not root
         if carried is not None and (stale or (buffer is carried and not self._stays(value))):
             value = self._saved(value)
         result = Value(value.type, value.name)
-        copy = self._late(Copy(value, result), len(self.order.units))
+        copy = self._late(Copy(value, result), len(self.flow.order.units))
         if carried is None:
             for other in self.buffers.values():
                 if other.output == output:
@@ -568,12 +439,12 @@ class _Planner:
 
     def _stays(self, value: Value) -> bool:
         """Whether a view of a buffer can be copied over it, element by element."""
-        return ahead(self._view_box(value), self._box(value.type, None))
+        return ahead(self.flow.seen(value), self._box(value.type, None))
 
     def _saved(self, value: Value) -> Value:
         """Copy a value to scratch before what overwrites it."""
         copy = Value(value.type, value.name)
-        self._fresh(copy, self._late(Copy(value, copy), len(self.order.units)))
+        self._fresh(copy, self._late(Copy(value, copy), len(self.flow.order.units)))
         return copy
 
 

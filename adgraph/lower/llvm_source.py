@@ -29,6 +29,7 @@ from adgraph.lower.vector_source import VectorLoopWriter, lanes_of
 from adgraph.lower.widen import NotWidenedError, closure
 
 BODY = "adgraph.body"
+ATTRIBUTES = 'nounwind "stackrealign"'  # else vectors on the stack may lie across cache lines
 
 
 def kernel_ir(
@@ -89,7 +90,7 @@ class _Function:
             scope.code.do("ret i64 0")
         parameters = [f"ptr noalias %{name}" for name in tree.pointers]
         parameters += [f"i64 %{name}" for name in tree.sizes]
-        head = f"define internal i64 @{BODY}({', '.join(parameters)}) nounwind {{"
+        head = f"define internal i64 @{BODY}({', '.join(parameters)}) {ATTRIBUTES} {{"
         slots = scope.slots()
         body = [line for line in scope.code.lines if slot_of(line) in (None, *slots)]
         frame = [*slots.values(), *scope.frame]

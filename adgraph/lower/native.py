@@ -178,6 +178,7 @@ def _few_passes() -> Any:
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
     passes.add_sroa_pass()
+    passes.add_new_gvn_pass()  # functions of one argument share what they have in common
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
     passes.add_global_dead_code_eliminate_pass()

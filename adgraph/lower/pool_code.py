@@ -6,11 +6,11 @@ these threads do. `adgraph.lower.pool` compiles it, owns the pool's memory, and 
 
 from __future__ import annotations
 
-NO_MEMORY = 254  # the status of a split kernel
 MOST_THREADS = 64
 CALLER_SPINS = 20_000  # a few microseconds, in which the other threads finish their last pieces
 WORKER_SPINS = 20_000  # a program's next kernel often comes at once
 SYMBOL = "adgraph_split"
+LINE = 64  # bytes: what different threads write is in different lines of the cache
 
 # The pool in int64 words: a mutex and two condition variables, each in room for any platform's,
 # then fields.
@@ -28,7 +28,17 @@ MUTEX, WAKE, DONE = (8 * SYSTEM_WORDS * i for i in range(3))
 POOL_WORDS = 3 * SYSTEM_WORDS + len(FIELDS) + MOST_THREADS
 
 # A job: the integers and pointers of the call, and what its threads share.
-JOB = ("sizes", "pointers", "partials", "next", "status", "claims", "units")
+JOB = (
+    "sizes",
+    "pointers",
+    "partials",
+    "rooms",  # of the threads' own memory
+    "joined",  # how many threads have taken one
+    "next",
+    "status",
+    "claims",
+    "units",
+)
 
 # The integers of a split call: these, then the tables whose lengths they give.
 COUNTS = (
@@ -86,8 +96,6 @@ declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_signal(ptr)
 declare i32 @pthread_cond_broadcast(ptr)
-declare ptr @malloc(i64)
-declare void @free(ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """
 
@@ -95,7 +103,7 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 RUN = f"""
 define void @run(ptr %job) noinline {{
 entry:
-{_job("sizes pointers partials next status claims units")}
+{_job("sizes pointers partials rooms joined next status claims units")}
   %sizes = load ptr, ptr %job.sizes
   %given = load ptr, ptr %job.pointers
   %partial_base = load ptr, ptr %job.partials
@@ -112,17 +120,12 @@ entry:
   %size_bytes = shl i64 %sizes.count, 3
   call void @llvm.memcpy.p0.p0.i64(ptr %own_sizes, ptr %kernel_sizes, i64 %size_bytes, i1 false)
   %extent_at = getelementptr i64, ptr %own_sizes, i64 %extent
-  %needs_own = icmp sgt i64 %own_bytes, 0
-  br i1 %needs_own, label %allocate, label %claim
-allocate:
-  %allocated = call ptr @malloc(i64 %own_bytes)
-  %no_memory = icmp eq ptr %allocated, null
-  br i1 %no_memory, label %refuse, label %claim
-refuse:
-  %refused = atomicrmw umax ptr %job.status, i64 {NO_MEMORY} monotonic
-  ret void
+  %rooms = load ptr, ptr %job.rooms
+  %joined = atomicrmw add ptr %job.joined, i64 1 monotonic
+  %taken = mul i64 %joined, %own_bytes
+  %memory = getelementptr i8, ptr %rooms, i64 %taken
+  br label %claim
 claim:
-  %memory = phi ptr [null, %entry], [%allocated, %allocate], [%memory, %next_unit]
   %number = atomicrmw add ptr %job.next, i64 1 monotonic
   %any = icmp slt i64 %number, %claims
   br i1 %any, label %begin, label %finished
@@ -196,7 +199,6 @@ called:
   %following_u = add i64 %u, 1
   br label %next_unit
 finished:
-  call void @free(ptr %memory)
   ret void
 }}
 """
@@ -354,7 +356,8 @@ release:
 }}
 """
 
-# The kernel: its first pointer is the pool, its integers are those of `split_words`.
+# The kernel: its first pointers are the pool and memory for partial results, and behind them for
+# every thread; its integers are those of `split_words`.
 SPLIT = f"""
 define i64 @{SYMBOL}(ptr noalias readonly %tables, ptr noalias readonly %sizes) {{
 entry:
@@ -364,7 +367,9 @@ entry:
   %sizes.count = load i64, ptr %sizes.count.at
 {TABLES}
   %pool = load ptr, ptr %tables
-  %given = getelementptr ptr, ptr %tables, i64 1
+  %work.at = getelementptr ptr, ptr %tables, i64 1
+  %partial_base = load ptr, ptr %work.at
+  %given = getelementptr ptr, ptr %tables, i64 2
   %up = add i64 %total, %unit
   %up_to = sub i64 %up, 1
   %units = sdiv i64 %up_to, %unit
@@ -373,20 +378,15 @@ entry:
   %claims = sdiv i64 %grouped_to, %group
   %partial_words = mul i64 %units, %partials
   %partial_size = shl i64 %partial_words, 3
-  %has_partials = icmp sgt i64 %partials, 0
-  br i1 %has_partials, label %allocate, label %fill
-allocate:
-  %allocated = call ptr @malloc(i64 %partial_size)
-  %no_memory = icmp eq ptr %allocated, null
-  br i1 %no_memory, label %refuse, label %fill
-refuse:
-  ret i64 {NO_MEMORY}
-fill:
-  %partial_base = phi ptr [null, %entry], [%allocated, %allocate]
-{_job("sizes pointers partials next status claims units")}
+  %partial_end = add i64 %partial_size, {LINE - 1}
+  %partial_lines = and i64 %partial_end, -{LINE}
+  %rooms = getelementptr i8, ptr %partial_base, i64 %partial_lines
+{_job("sizes pointers partials rooms joined next status claims units")}
   store ptr %sizes, ptr %job.sizes
   store ptr %given, ptr %job.pointers
   store ptr %partial_base, ptr %job.partials
+  store ptr %rooms, ptr %job.rooms
+  store i64 0, ptr %job.joined
   store i64 0, ptr %job.next
   store i64 0, ptr %job.status
   store i64 %claims, ptr %job.claims
@@ -431,8 +431,7 @@ call:
   %last_status = call i64 %last_kernel(ptr %table, ptr %last_kernel_sizes)
   br label %leave
 leave:
-  %result = phi i64 [%status, %fill], [%last_status, %call]
-  call void @free(ptr %partial_base)
+  %result = phi i64 [%status, %entry], [%last_status, %call]
   ret i64 %result
 }}
 """

@@ -29,6 +29,7 @@ from adgraph.lower.fused import Operand, fused_nest, replay
 from adgraph.lower.inner_loops import LOOPS, inner_loop
 from adgraph.lower.kernel import KernelSource, compile_kernels
 from adgraph.lower.layout import Layout, box_layout, layouts
+from adgraph.lower.lift import NUMBERS, lifted
 from adgraph.lower.materialize import materialize
 from adgraph.lower.movement import RESULT, SOURCE, box_nest
 from adgraph.lower.nest import Nest
@@ -36,15 +37,24 @@ from adgraph.lower.numba_source import literal, numba_source
 from adgraph.lower.pool import SplitCall, pool, split_address
 from adgraph.lower.products import prepare_bodies
 from adgraph.lower.region import write_kernel
-from adgraph.lower.split import ROOM, Split, pointer_of, split_integers, split_nest
+from adgraph.lower.split import (
+    ROOM,
+    Split,
+    most_workspace_bytes,
+    pointer_of,
+    split_integers,
+    split_nest,
+    workspace_bytes,
+)
 from adgraph.lower.tiles import Tile, product
 from adgraph.passes.fuse import fuse
-from adgraph.schedule.budget import schedule_and_plan
+from adgraph.schedule.budget import Budget, schedule_and_plan
 from adgraph.schedule.buffers import Plan
 from adgraph.schedule.schedule import Compute, Free, Schedule
 
 ARENA = 0
 SPLIT_SECONDS = 50e-6  # from here on a kernel gains from several threads
+WORK = "work"  # the pointer to what threads share while they run a kernel
 Address = tuple[int, int]  # source, byte offset
 
 
@@ -90,16 +100,16 @@ class Program:
 
 
 def lower(
-    graph: Graph, budget: int | None = None, backend: Backend = "auto", threads: int = 1
+    graph: Graph, budget: Budget | None = None, backend: Backend = "auto", threads: int = 1
 ) -> Program:
-    """Lower a program; `budget` bounds its peak bytes, `backend` compiles its kernels.
+    """Lower a program; `budget` bounds its peak, `backend` compiles its kernels.
 
     Kernels with much work run on up to `threads` threads.
     """
     _refuse_unsupported(graph)
     settled = enclose(materialize(fuse(prepare_bodies(graph))))
     if threads > 1:
-        settled = with_room(settled)
+        settled = with_room(settled, threads)
     schedule, plan = schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
     writer = _Writer(settled, schedule, plan, threads)
     calls = tuple(writer.calls())
@@ -117,16 +127,26 @@ def lower(
     )
 
 
-def with_room(graph: Graph) -> Graph:
-    """Give nodes that may be split a place for the scalars that one phase leaves for another."""
+def with_room(graph: Graph, threads: int) -> Graph:
+    """Give nodes that may be split room: for what phases leave for others, and threads for all."""
     room = ArrayType(np.dtype(np.float64), (ROOM,))
     nodes = []
     for node in graph.nodes:
         if _is_fused(node) and _is_large(node):
-            attrs = {**node.attrs, "scratch": (*scratch_types(node), room)}
+            attrs = {**node.attrs, "scratch": (*scratch_types(node), room, _work(node, threads))}
             node = Node(node.op, node.inputs, node.outputs, attrs, node.origin)
         nodes.append(node)
     return Graph(graph.inputs, tuple(nodes), graph.outputs, graph.name)
+
+
+def _work(node: Node, threads: int) -> ArrayType:
+    """Return the type of the workspace that threads share while they run a fused node."""
+    body: Graph = node.attrs["body"]
+    elements = max(v.type.size for n in body.nodes for v in (*n.inputs, *n.outputs))
+    folds = 2 * sum(n.op.kind is Kind.REDUCTION for n in body.nodes)
+    own = [type.nbytes for type in scratch_types(node)]
+    size = most_workspace_bytes(elements, folds, own, threads)
+    return ArrayType(np.dtype(np.float64), (size // 8,))
 
 
 def _is_fused(node: Node) -> bool:
@@ -250,11 +270,12 @@ class _Writer:
         self._literals: dict[Value, Any] = {}
         self._texts = literal_texts(graph)
         self._where: dict[Value, Address] = {}
-        self.constants = tuple(self._place_constants())
+        self._arrays = [*self._place_constants()]
         if threads > 1:
-            self.constants += (pool(),)
-        self._pool = (len(self.constants), 0)
-        first_input = 1 + len(self.constants)
+            self._arrays.append(pool())
+        self._pool = (len(self._arrays), 0)
+        self._numbers: list[float] = []  # an array of constants behind the others
+        first_input = 2 + len(self._arrays)
         for i, value in enumerate(graph.inputs):
             self._where[value] = (first_input + i, 0)
         first_output = first_input + len(graph.inputs)
@@ -271,6 +292,11 @@ class _Writer:
             count += 1
             self._where[node.output] = (count, 0)
             yield np.ascontiguousarray(constant.array)
+
+    @property
+    def constants(self) -> tuple[np.ndarray[Any, Any], ...]:
+        """The arrays that the calls written so far read."""
+        return (*self._arrays, np.array(self._numbers, np.float64))
 
     def calls(self) -> Iterator[Call]:
         for i, step in enumerate(self._schedule.steps):
@@ -324,7 +350,8 @@ class _Writer:
         at.update((f"b{k}", self._where[v]) for k, v in enumerate(node.outputs))
         at.update((f"s{i}", (ARENA, offset)) for i, offset in enumerate(scratch))
         nest = Nest(written.name, written.pointers, written.sizes, written.statements)
-        pointers = tuple(at[p.name] for p in written.pointers)
+        nest = self._lifted(nest, at)
+        pointers = tuple(at[p.name] for p in nest.pointers)
         source = numba_source(nest, tuple(written.callees.values()))
         return Call(node, source, pointers, tuple(nest.sizes.values()), tuple(written.callees))
 
@@ -342,14 +369,15 @@ class _Writer:
         results = {}
         for i, (value, inside) in enumerate(zip(node.outputs, body.outputs, strict=True)):
             results[inside] = names.setdefault(self._where[value], f"b{i}")
-        kept, room = scratch, scratch[:0]
+        kept, room, work = scratch, scratch[:0], scratch[:0]
         if self._threads > 1 and _is_large(node):
-            kept, room = scratch[:-1], scratch[-1:]
+            kept, room, work = scratch[:-2], scratch[-2:-1], scratch[-1:]
         rows = {(ARENA, offset): f"r{i}" for i, offset in enumerate(kept)}
         names.update(rows)
         nest = fused_nest(body, given, results, tuple(rows.values()))
         at = {name: address for address, name in names.items()}
         at |= {f"c{i}": (ARENA, offset + 8 * i) for offset in room for i in range(ROOM)}
+        at.update((WORK, (ARENA, offset)) for offset in work)
         kinds = scratch_types(node)[: len(rows)]
         own = {name: kind.nbytes for name, kind in zip(rows.values(), kinds, strict=True)}
         yield from self._nest_calls(node, nest, at, own)
@@ -361,12 +389,22 @@ class _Writer:
 
         Of the pointers in `own` every thread has its own, of so many bytes.
         """
+        nest = self._lifted(nest, at)
         splits = split_nest(nest, own) if self._threads > 1 and _is_large(node) else ()
-        if all(split.count == 1 for split in splits):
+        most = scratch_types(node)[-1].nbytes if WORK in at else 0
+        needed = max((workspace_bytes(split, own, self._threads) for split in splits), default=0)
+        if needed > most or all(split.count == 1 for split in splits):
             pointers = tuple(at[p.name] for p in nest.pointers)
             yield Call(node, numba_source(nest), pointers, tuple(nest.sizes.values()))
         else:
             yield from (self._split_call(node, split, at, own) for split in splits)
+
+    def _lifted(self, nest: Nest, at: dict[str, Address]) -> Nest:
+        """Have a nest read its numbers from an array; put where that is into `at`."""
+        nest, numbers = lifted(nest)
+        at[NUMBERS] = (len(self._arrays) + 1, 8 * len(self._numbers))
+        self._numbers += numbers
+        return nest
 
     def _split_call(
         self, node: Node, split: Split, at: dict[str, Address], own: dict[str, int]
@@ -376,7 +414,11 @@ class _Writer:
         return Call(
             node,
             SplitCall(split.pieces.name, split.unit, split.count, self._threads),
-            (self._pool, *(at[name] for name in map(pointer_of, names) if name in at)),
+            (
+                self._pool,
+                at.get(WORK, self._pool),
+                *(at[name] for name in map(pointer_of, names) if name in at),
+            ),
             split_integers(split, own, self._threads),
             tuple(map(numba_source, kernels)),
         )

@@ -27,13 +27,13 @@ from adgraph.lower.nest import (
 )
 from adgraph.lower.numba_source import BLOCK
 from adgraph.lower.pool import split_words
+from adgraph.lower.pool_code import LINE
 
 PIECE = 8192  # elements: a piece is not shorter, but for folds
 FOLDED_ROWS = 4096  # elements of the rows that one partial result is made of
 ROWS = 16  # a piece has a multiple of these rows
 PIECES = 32  # where nothing is folded
 TURNS = 8  # how often a thread comes for more, where there are many pieces
-LINE = 64  # bytes: what different threads write is in different lines of the cache
 ROOM = 64  # scalars that phases may leave for later ones
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -96,11 +96,7 @@ def split_integers(split: Split, own: Mapping[str, int], threads: int) -> tuple[
     """
     pieces, last = split.pieces, split.last
     pointers = pieces.pointers[: len(split.advances)]
-    offsets, own_bytes = [], 0
-    for pointer, moved in zip(pointers, split.advances, strict=True):
-        private = pointer.name in own and moved == 0
-        offsets.append(own_bytes if private else -1)
-        own_bytes += -(-own[pointer.name] // LINE) * LINE if private else 0
+    offsets, own_bytes = _own_offsets(split, own)
     counts = {
         "workers": threads - 1,
         "total": pieces.sizes[split.extent],
@@ -123,6 +119,35 @@ def split_integers(split: Split, own: Mapping[str, int], threads: int) -> tuple[
         tuple(pieces.sizes.values()),
         tuple(last.sizes.values()) if last else (),
     )
+
+
+def _own_offsets(split: Split, own: Mapping[str, int]) -> tuple[list[int], int]:
+    """Return where each pointer is in the room of a thread, -1 if it is not; and the room's bytes.
+
+    A pointer in `own` that moves is not for one trip only.
+    """
+    offsets, total = [], 0
+    for pointer, moved in zip(split.pieces.pointers, split.advances, strict=False):
+        private = pointer.name in own and moved == 0
+        offsets.append(total if private else -1)
+        total += _lines(own[pointer.name]) if private else 0
+    return offsets, total
+
+
+def _lines(size: int) -> int:
+    """Return the bytes of the lines of the cache that so many bytes take."""
+    return -(-size // LINE) * LINE
+
+
+def workspace_bytes(split: Split, own: Mapping[str, int], threads: int) -> int:
+    """Return the bytes that the pieces need for partial results, and in rooms of the threads."""
+    return _lines(8 * split.count * len(split.partials)) + threads * _own_offsets(split, own)[1]
+
+
+def most_workspace_bytes(elements: int, folds: int, own: Sequence[int], threads: int) -> int:
+    """Return a bound of `workspace_bytes` for any nest of so many elements and folds."""
+    pieces = elements // min(BLOCK, FOLDED_ROWS // 2) + 1
+    return _lines(8 * pieces * folds) + threads * sum(map(_lines, own))
 
 
 def pointer_of(name: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adgraph.lower.kernel_types import FOLDS, KernelTree, assignments
+from adgraph.lower.vmath import PAIRED
 
 SHORTEST = 5  # loops of fewer trips are unrolled: their values stay in registers
 
@@ -21,13 +22,21 @@ SHORTEST = 5  # loops of fewer trips are unrolled: their values stay in register
 class VectorLoop:
     """An innermost loop: its index, the variables it gives, and those that are folds.
 
-    `folds` maps an accumulator to the name of its fold and the expression of what is folded in.
+    `folds` maps an accumulator to the name of its fold and the expression of what is folded in;
+    `paired` maps calls to the forms of `vmath.PAIRED` that share work.
     """
 
     index: str
     given: frozenset[str]
     folds: Mapping[str, tuple[str, ast.expr]]
     stored: frozenset[str]
+    paired: Mapping[str, str]
+
+    def function(self, call: ast.Call) -> str:
+        """Return the name of what is called, that of the form that shares work if it can."""
+        assert isinstance(call.func, ast.Name)
+        name = call.func.id
+        return self.paired.get(f"{name} {ast.dump(call.args[0])}", name) if call.args else name
 
     def varies(self, node: ast.expr) -> bool:
         """Tell whether an expression may differ between trips."""
@@ -119,7 +128,7 @@ def _vector_loop(loop: ast.For, shared: set[str]) -> VectorLoop | None:
     stored = _stored(loop.body)
     if not _independent(loop.body, index, given, stored):
         return None
-    return VectorLoop(index, frozenset(given), folds, frozenset(stored))
+    return VectorLoop(index, frozenset(given), folds, frozenset(stored), _paired(loop.body))
 
 
 def _folds(body: Sequence[ast.stmt]) -> dict[str, tuple[str, ast.expr]]:
@@ -162,6 +171,22 @@ def _stored(body: Sequence[ast.stmt]) -> set[str]:
             if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
                 names.add(target.value.id)
     return names
+
+
+def _paired(body: Sequence[ast.stmt]) -> dict[str, str]:
+    """The calls of which a loop has all that share work with them, and the forms that do."""
+    calls = {
+        (node.func.id, ast.dump(node.args[0]))
+        for node in (n for s in body for n in ast.walk(s) if isinstance(n, ast.Call))
+        if isinstance(node.func, ast.Name) and len(node.args) == 1
+    }
+    arguments = {argument for _, argument in calls}
+    found: dict[str, str] = {}
+    for group in PAIRED:
+        for argument in arguments:
+            if all((name, argument) in calls for name in group):
+                found.update({f"{name} {argument}": form for name, form in group.items()})
+    return found
 
 
 def _independent(body: Sequence[ast.stmt], index: str, given: set[str], stored: set[str]) -> bool:

@@ -81,7 +81,7 @@ class VectorLoopWriter:
 
     def _trips(self, start: Value, stop: Value, scalar_loop: ScalarLoop) -> None:
         """Write trips of several vectors, then of one, then the rest."""
-        cost = sum(map(_cost, self.loop.body))
+        cost = sum(_cost(statement, self.facts) for statement in self.loop.body)
         straight = has_masks() and not self._changes_elements()
         if straight and start.number is not None and stop.number is not None:
             count = int(stop.number - start.number)
@@ -347,13 +347,13 @@ def has_masks() -> bool:
     return {"+avx512bw", "+avx512vl"} <= set(native.cpu_features().split(","))
 
 
-def _cost(statement: ast.stmt) -> int:
+def _cost(statement: ast.stmt, facts: VectorLoop) -> int:
     """Estimate the instructions of a statement."""
     cost = 0
     for node in ast.walk(statement):
         if isinstance(node, ast.BinOp | ast.Compare | ast.Subscript | ast.UnaryOp):
             cost += 1
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            name = node.func.id
+            name = facts.function(node)
             cost += weight(name, "f8") if name in vmath.FUNCTIONS else 1
     return cost

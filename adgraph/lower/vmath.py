@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from adgraph.lower import approximations, native
+from adgraph.lower import approximations, native, trigonometry
 from adgraph.lower.emitter import SCALARS, Emitter, Scalar, symbol
 
 Family = Literal["float", "number", "integer", "predicate"]
@@ -45,6 +45,19 @@ def _own(formula: Callable[[Emitter, str], str], libm: str) -> Callable[[Emitter
         if fast_libm or not native.has_fma():
             return _libm(libm)(e, x)
         return _widened(formula)(e, x)
+
+    return emit
+
+
+def _paired(
+    formula: Callable[[Emitter, str, trigonometry.Libm], str], libm: str
+) -> Callable[[Emitter, str], str]:
+    """Use an own float64 formula in vectors where libmvec can take what it leaves."""
+
+    def emit(e: Emitter, x: str) -> str:
+        others = _libm(libm)
+        in_vectors = native.has_fma() and _vector_function(e, libm, 1) is not None
+        return formula(e, x, others) if in_vectors and e.scalar.code == "f8" else others(e, x)
 
     return emit
 
@@ -147,10 +160,16 @@ def _lgamma(e: Emitter, x: str) -> str:
 
 
 def _expit(e: Emitter, x: str) -> str:
-    """Divide by 1 + e**-|x|, which overflows on neither side."""
+    """Divide by 1 + e**-|x|, which overflows on neither side, and whose inverse its slope has."""
     small = e.call("exp", e.neg(e.abs(x)))
     numerator = e.select(e.compare("olt", x, 0.0), small, 1.0)
-    return e.div(numerator, e.add(small, 1.0))
+    return e.mul(numerator, e.div(1.0, e.add(small, 1.0)))
+
+
+def _tanh_slope(e: Emitter, x: str) -> str:
+    decay = e.call("exp", e.mul(e.abs(x), -2.0))
+    inverse = e.div(1.0, e.add(decay, 1.0))
+    return e.mul(e.mul(e.mul(decay, 4.0), inverse), inverse)
 
 
 def _maximum(e: Emitter, a: str, b: str) -> str:
@@ -527,10 +546,14 @@ _ROWS = (
         log10=_libm("log10"),
         sin=_libm("sin"),
         cos=_libm("cos"),
+        paired_sin=_paired(trigonometry.sin, "sin"),
+        paired_cos=_paired(trigonometry.cos, "cos"),
         tan=_libm("tan"),
         sinh=_own(approximations.sinh, "sinh"),
         cosh=_own(approximations.cosh, "cosh"),
         tanh=_own(approximations.tanh, "tanh"),
+        paired_tanh=_own(approximations.paired_tanh, "tanh"),
+        tanh_slope=_fused(approximations.tanh_slope, _tanh_slope),
         arcsin=_libm("asin"),
         arccos=_libm("acos"),
         arctan=_libm("atan"),
@@ -601,6 +624,10 @@ _ROWS = (
     *_rows("predicate", 1, isnan=_isnan, isinf=_isinf, isfinite=_isfinite, signbit=_signbit),
 )
 FUNCTIONS = {function.name: function for function in _ROWS}
+PAIRED = (  # forms that share work where a loop has all of a group of one argument
+    {"sin": "paired_sin", "cos": "paired_cos"},
+    {"tanh": "paired_tanh", "tanh_slope": "tanh_slope"},
+)
 _DECLARATION = re.compile(r'^declare [^@\n]*@"?adgraph\.(\w+)\.(\w+)"?\(.*$', re.MULTILINE)
 
 _DECLARED_NAME = re.compile(r'^declare [^@\n]*@"?([^"(\s]+)"?\(', re.MULTILINE)

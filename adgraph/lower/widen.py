@@ -20,6 +20,9 @@ INTRINSICS = frozenset(
 _TYPE = r"(?<![\w.%@])(double|float|i1|i8|i16|i32|i64)(?![\w.])"
 _CONSTANT = r"(?<![\w.%@#\"])(-?0x[0-9A-F]+|-?\d+|true|false)(?![\w.\"])"
 _TOKEN = re.compile(f"{_TYPE}|{_CONSTANT}")
+_UNCHANGED = ("entry:", "rare:", "  br label %both", "both:", "}")
+_RARELY = re.compile(r"  br i1 (%\w+), label %rare, label %both")
+_CHOICE = re.compile(r"phi \w+ \[%\w+, %entry\], \[%\w+, %rare\]")
 _REFUSED = re.compile(r"\b(phi|br|frem|[su]div|[su]rem|switch|load|store|getelementptr|alloca)\b")
 _CALLED = re.compile(r'call (\w+) @"?([\w.]+)"?\(')
 _VARIANT = re.compile(r' "vector-function-abi-variant"="_ZGV_LLVM_N(\d+)v+_\w+\((\w+)\)"')
@@ -71,9 +74,12 @@ def closure(wanted: set[tuple[str, str, int]]) -> list[Wide]:
 
 
 def _widened_line(line: str, lanes: int, declarations: set[str]) -> str:
-    if line in ("entry:", "}"):
+    if line in _UNCHANGED:
         return line
-    if _REFUSED.search(line):
+    branch = _RARELY.fullmatch(line)
+    if branch is not None:
+        return _for_any_lane(branch, lanes, declarations)
+    if _REFUSED.search(line) and not _CHOICE.search(line):
         raise NotWidenedError(line)
     called = _CALLED.search(line)
     if called is not None:
@@ -82,6 +88,14 @@ def _widened_line(line: str, lanes: int, declarations: set[str]) -> str:
         line = re.sub(r'@"([\w.]+)"', rf'@"\1.v{lanes}"', line)
     head, brace, attributes = line.partition(") alwaysinline")
     return _on_lanes(head, lanes) + brace + attributes
+
+
+def _for_any_lane(branch: re.Match[str], lanes: int, declarations: set[str]) -> str:
+    """Branch where a mask holds on any lane."""
+    function = f"@llvm.vector.reduce.or.v{lanes}i1"
+    declarations.add(f"declare i1 {function}(<{lanes} x i1>)")
+    test = f"  %any = call i1 {function}(<{lanes} x i1> {branch[1]})\n"
+    return test + "  br i1 %any, label %rare, label %both"
 
 
 def _on_lanes(text: str, lanes: int) -> str:

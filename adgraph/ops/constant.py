@@ -1,4 +1,4 @@
-"""Literal arrays and conversions between dtypes."""
+"""Literal arrays, conversions between dtypes, and marks."""
 
 from __future__ import annotations
 
@@ -60,4 +60,17 @@ copy = elementwise_function(
     "{0}",
     jvp=lambda t, y, x: t[0],
     vjp=lambda ct, y, x: (ct,),
+)
+
+
+# The value itself, under a name by which the policy of a checkpoint knows it.
+named = elementwise_function(
+    "name",
+    lambda x, *, tag: np.array(x),
+    lambda source, *, tag: source,
+    None,
+    "{0}",
+    weight=0.0,
+    jvp=lambda t, y, x, *, tag: t[0],
+    vjp=lambda ct, y, x, *, tag: (ct,),
 )

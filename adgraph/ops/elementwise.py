@@ -289,16 +289,27 @@ expit_slope = elementwise_function(
     _expit_slope,
     lambda x: x,
     lambda y, x: (-y * np.tanh(0.5 * x),),
-    "exp(-absolute({0})) / ((1 + exp(-absolute({0}))) * (1 + exp(-absolute({0}))))",
+    "exp(-absolute({0})) * (cast(1) / (exp(-absolute({0})) + 1))"
+    " * (cast(1) / (exp(-absolute({0})) + 1))",
     weight=18,
 )
-# Not 1 - y * y, which is 0 at 20, nor 1 / cosh(x)**2, which overflows.
-tanh = elementwise(
-    np.tanh,
-    lambda y, x: (4.0 * expit_slope(2.0 * x),),
-    "tanh({0})",
-    weight=15,
+
+
+def _tanh_slope(x: Any) -> Any:
+    decay = np.exp(-2.0 * np.abs(x))
+    return 4.0 * decay / np.square(1.0 + decay)
+
+
+# The derivative of tanh: not 1 - y * y, which is 0 at 20, nor 1 / cosh(x)**2, which overflows.
+tanh_slope = elementwise_function(
+    "tanh_slope",
+    _tanh_slope,
+    lambda x: x,
+    lambda y, x: (-2.0 * y * np.tanh(x),),
+    "tanh_slope({0})",
+    weight=18,
 )
+tanh = elementwise(np.tanh, lambda y, x: (tanh_slope(x),), "tanh({0})", weight=15)
 arcsinh = elementwise(np.arcsinh, lambda y, x: (1.0 / np.hypot(1.0, x),), "arcsinh({0})", weight=20)
 arccosh = elementwise(
     np.arccosh,

@@ -257,6 +257,7 @@ def bilinear(
     batch: Callable[..., Any],
     code: Code | None = None,
     flops: Callable[..., float],
+    product: bool = False,
 ) -> Op:
     """Register an op linear in each of two operands.
 
@@ -282,6 +283,7 @@ def bilinear(
             batch=batch,
             flops=flops,
             code=code,
+            product=product,
         )
     )
     return op

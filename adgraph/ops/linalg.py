@@ -72,6 +72,7 @@ matmul = bilinear(
     batch=_matmul_batch,
     code=Routine("matmul", _matmul_sizes, strided=True),
     flops=_matmul_flops,
+    product=True,
 )
 
 
@@ -113,6 +114,7 @@ matmul_add = register(
             strided=True,
             adds=True,
         ),
+        product=True,
     )
 )
 

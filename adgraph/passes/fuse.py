@@ -18,7 +18,7 @@ from typing import Any
 from adgraph.analysis.space import Space, assembles_scalars
 from adgraph.control.fused import fused
 from adgraph.ir.dims import upper_bound
-from adgraph.ir.graph import Graph, Node, Origin, Value
+from adgraph.ir.graph import Graph, Node, Origin, Scope, Value
 from adgraph.ir.op import Kind
 from adgraph.passes.repeat import makers, repeat, replace
 
@@ -53,7 +53,7 @@ class _Group:
         return any(v in self.space or v in self.space.operands for v in node.inputs)
 
 
-def _scope(origin: Origin) -> tuple[str, int] | None:
+def _scope(origin: Origin) -> tuple[Scope, int] | None:
     """A checkpointed region's forward and backward parts must stay apart, to be run apart."""
     return None if origin.scope is None else (origin.scope, origin.order)
 

@@ -9,23 +9,23 @@ and writes the result, each once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
-from adgraph.ir.code import Expression
 from adgraph.ir.dims import Dim, upper_bound
+from adgraph.ir.graph import Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import Index, Slice
 from adgraph.ops.shape import getitem
 from adgraph.passes.assembly import Write
 from adgraph.passes.padding import Term, combination
-from adgraph.passes.rewrite import Site, literal, same
+from adgraph.passes.rewrite import Site
+from adgraph.passes.shifts import stored
+from adgraph.tracing.tracer import read
+from adgraph.tracing.views import compose_index
 
 MOST_ENDS = 8  # each is a loop of its own to compile
 NARROW = 2  # all ends together have this many times fewer elements than the intersection
-MOST_WEIGHT = 4.0  # additions an element: what storing and reading it costs
-MOST_OPERANDS = 3  # arrays that are read to compute an element again
-MOST_WEIGHT_ONCE, MOST_OPERANDS_ONCE = 24.0, 8  # the same for what one term alone reads
 
 Sides = tuple[Slice, ...]  # of a box, without the axes on which it has one position
 
@@ -37,22 +37,25 @@ def peeled(site: Site, terms: Sequence[Term]) -> list[Write] | None:
     """
     boxes = [tuple(term.slices) for term in terms]
     common = tuple(map(_intersection, zip(*boxes, strict=True)))
-    ends = [(term, end) for term in terms for end in _ends(tuple(term.slices), common)]
-    wide = NARROW * sum(_most(end) for _, end in ends) > _most(common)
+    ends: dict[Sides, list[Term]] = {}
+    for term in terms:
+        for end in _ends(tuple(term.slices), common):
+            ends.setdefault(end, []).append(term)
+    wide = NARROW * sum(map(_most, ends)) > _most(common)
     if len(ends) > MOST_ENDS or wide:
         return None
-    return [_sum(site, terms, common), *(_sum(site, [term], end) for term, end in ends)]
+    kept = stored(site, [(term.source, _inside(term.slices, common)) for term in terms])
+    parts = {common: terms, **ends}
+    return [_sum(site, part, box, kept) for box, part in parts.items()]
 
 
-def _sum(site: Site, terms: Sequence[Term], box: Sides) -> Write:
+def _sum(site: Site, terms: Sequence[Term], box: Sides, kept: Container[Value]) -> Write:
     """Return the sum of what terms add to a box."""
     sides = iter(box)
     target = tuple(next(sides) if isinstance(e, Slice) else e for e in terms[0].write.index)
-    parts = []
-    for term in terms:
-        once = sum(same(term.source, other.source) for other in terms) == 1
-        index = _inside(term.slices, box)
-        parts.append((_part(site, term.source, index, once=once), term.number))
+    parts = [
+        (_part(site, term.source, _inside(term.slices, box), kept), term.number) for term in terms
+    ]
     return Write(combination(parts), target)
 
 
@@ -95,33 +98,14 @@ def _most(box: Sides) -> int:
 # --- parts of values ------------------------------------------------------------------------------
 
 
-def _part(site: Site, value: Any, index: Index, *, once: bool) -> Any:
-    """Return a part of a value: computed anew if that is cheap, else a view."""
-    weight, operands = _cost(site, value)
-    most = (MOST_WEIGHT_ONCE, MOST_OPERANDS_ONCE) if once else (MOST_WEIGHT, MOST_OPERANDS)
-    if weight > most[0] or operands > most[1]:
-        return getitem(value, index=index)
-    return _computed(site, value, index)
-
-
-def _computed(site: Site, value: Any, index: Index) -> Any:
-    made = site.made(value, Kind.ELEMENTWISE)
-    if made is None:
-        lead = len(index) - value.ndim
-        extents = zip(value.shape, index[lead:], strict=True)
-        return getitem(value, index=tuple(Slice(0, 1, 1) if n == 1 else i for n, i in extents))
-    return made.op(*(_computed(site, x, index) for x in made.args), **made.attrs)
-
-
-def _cost(site: Site, value: Any) -> tuple[float, int]:
-    """Return the weight of an element's computation from arrays in memory, and their number."""
-    made = site.made(value, Kind.ELEMENTWISE)
-    if made is None:
-        return 0.0, 0 if literal(value) is not None else 1
-    code = made.op.code
-    weight, operands = code.weight if isinstance(code, Expression) else math.inf, 0
-    for x in made.args:
-        if weight <= MOST_WEIGHT_ONCE and operands <= MOST_OPERANDS_ONCE:
-            more = _cost(site, x)
-            weight, operands = weight + more[0], operands + more[1]
-    return weight, operands
+def _part(site: Site, value: Any, index: Index, kept: Container[Value]) -> Any:
+    """Return a part of a value: a view of what is kept, computed anew from there on."""
+    made = None if read(value) in kept else site.made(value, Kind.ELEMENTWISE)
+    if made is not None:
+        return made.op(*(_part(site, x, index, kept) for x in made.args), **made.attrs)
+    extents = zip(value.shape, index[len(index) - value.ndim :], strict=True)
+    box: Index = tuple(Slice(0, 1, 1) if n == 1 else i for n, i in extents)
+    view = site.made(value, getitem)
+    if view is None:
+        return getitem(value, index=box)
+    return getitem(view.args[0], index=compose_index(view.attrs["index"], box))

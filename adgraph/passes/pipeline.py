@@ -25,6 +25,7 @@ from adgraph.passes.interface import interface
 from adgraph.passes.margins import margins
 from adgraph.passes.products import accumulate, products
 from adgraph.passes.rewrite import Hits, count_nodes
+from adgraph.passes.save import save
 from adgraph.passes.simplify import factor, release, simplify
 from adgraph.passes.stabilize import stabilize
 from adgraph.passes.turns import turns
@@ -59,6 +60,7 @@ MARGINS = Pass("margins", margins, "write the zeros around what a loop places on
 WRAPS = Pass("wraps", wraps, "copy an array that is rolled once, with margins")
 TURNS = Pass("turns", turns, "run trips together whose arrays take turns")
 HOIST = Pass("hoist", hoist, "move out of loops what every trip computes alike")
+SAVE = Pass("save", save, "take out of checkpoints what their policies save, and remove names")
 
 CANONICAL = (
     INTERFACE,
@@ -88,7 +90,7 @@ FINAL = (
     DCE,
     HOIST,
 )
-COMPILED = (*CANONICAL, *FINAL, WRAPS, TURNS, MARGINS, ACCUMULATE)
+COMPILED = (*CANONICAL, *FINAL, WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
 
 
 @dataclass(frozen=True)

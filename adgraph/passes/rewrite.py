@@ -301,6 +301,9 @@ def rewrite(graph: Graph, table: Table, hits: Hits | None = None, *, inside: boo
         if not table.concerns(graph, inside):
             break
         walk = _Walk(graph, table, hits, inside)
+        if walk.finds_nothing():
+            table.finish(graph, inside)
+            break
         rebuilt = walk.run()
         if not walk.changed:
             table.finish(graph, inside)
@@ -320,6 +323,37 @@ class _Walk:
         self._readers = readers(graph)
         self._around: Surroundings
         self.changed = False
+
+    def finds_nothing(self) -> bool:
+        """Tell whether no rule applies to the graph as it is: then it need not be rebuilt."""
+        with building() as builder:
+            builder.adopt_all(self._graph)
+            self._around = Surroundings(builder, self._inside)
+            for value, found in self._readers.items():
+                self._around.enter(value, found)
+            return not any(self._applies(builder, node) for node in self._graph.nodes)
+
+    def _applies(self, builder: Builder, node: Node) -> bool:
+        """Tell whether a rule applies to a node, or may to one in a program inside it."""
+        if node.op.kind is Kind.REGION:
+            return any(self._table.concerns(region, True) for region in node.regions())
+        if len(node.outputs) > 1 or not self._table.of(node.op):
+            return False
+        groups = self._table.open(node, self._inside, builder.producer)
+        if not groups:
+            return False
+        makers = self._table.makers(node.op, node.inputs, builder.producer)
+        site = site_of(node, self._readers.get(node.output, ()), self._around)
+        untouched: list[_Group] = []
+        try:
+            if self._first(site, makers, groups, untouched) is not None:
+                return True
+        except Exception as error:
+            note(error, self._graph, node)
+            raise
+        for group in untouched:
+            group.settled(self._inside).add(node)
+        return False
 
     def run(self) -> Graph:
         graph = self._graph
@@ -410,7 +444,18 @@ class _Walk:
         groups: tuple[_Group, ...],
         untouched: list[_Group],
     ) -> Value | None:
-        """Apply the first rule that changes a site, whose operands `makers` have made.
+        """Apply the first rule that changes a site, and count it."""
+        found = self._first(site, makers, groups, untouched)
+        return None if found is None else self._counted(*found, site)
+
+    def _first(
+        self,
+        site: Site,
+        makers: frozenset[Op],
+        groups: tuple[_Group, ...],
+        untouched: list[_Group],
+    ) -> tuple[Rule, Value] | None:
+        """Return the first rule that changes a site, whose operands `makers` have made.
 
         Of groups without one, those are `untouched` whose rules have not asked about readers.
         """
@@ -419,7 +464,7 @@ class _Walk:
             for rule in group.applicable(site.op, makers, not site.type.shape):
                 result = _result(rule, site)
                 if result is not None and not _repeats(result, site):
-                    return self._counted(rule, read(result), site)
+                    return rule, read(result)
             if not self._around.asked:
                 untouched.append(group)
         return None

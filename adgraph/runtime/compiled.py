@@ -17,10 +17,10 @@ from adgraph.ir.code import Loops
 from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
-from adgraph.lower.pool_code import NO_MEMORY
 from adgraph.lower.program import Program
 from adgraph.ops.reduction import nothing_selected
 from adgraph.runtime.arena import Arena, Array, address, new_arena
+from adgraph.runtime.guarded import run_guarded, wants_guards
 from adgraph.runtime.recycling import array_maker
 
 SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY = 1, 2, 3, 4, 5
@@ -31,6 +31,7 @@ class Compiled:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.guarded = wants_guards()
         self._words = address(program.words)
         self._pool: list[Arena] = []
         self._new_arrays = array_maker(program.results)
@@ -39,15 +40,19 @@ class Compiled:
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on C-contiguous arrays of exactly the input types."""
+        outputs, code = run_guarded(self.program, arrays) if self.guarded else self._run(arrays)
+        if code:
+            raise self.error(code)
+        return outputs
+
+    def _run(self, arrays: Sequence[Array]) -> tuple[list[Array], int]:
         arena = self._take_arena()
         outputs = self._new_arrays()
         objects = self._objects(*arrays, *outputs)
         gather()(objects, self._count, arena.first_address)
         code = driver()(self._words, arena.sources_address, arena.scratch_address)
         self._pool.append(arena)
-        if code:
-            raise self.error(code)
-        return outputs
+        return outputs, code
 
     def _take_arena(self) -> Arena:
         """Take an arena from the pool; another thread may have taken the last one."""
@@ -72,8 +77,6 @@ class Compiled:
             return CapacityError(message("a loop outgrew the tape of its derivative", at=location))
         if failed.status == EMPTY:
             return ShapeError(message(nothing_selected(_attribute(node, "name")), at=location))
-        if failed.status == NO_MEMORY:
-            return MemoryError(message("no memory for what threads compute in part", at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import types
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from adgraph.analysis.cost import graph_cost
+from adgraph.analysis.cost import node_cost
 from adgraph.ir.code import Control
 from adgraph.ir.graph import Graph
 from adgraph.lower.program import Program
@@ -69,7 +70,8 @@ def _all_described(items: Sequence[Item | None]) -> bool:
 
 def is_long(graph: Graph) -> bool:
     """Tell whether a program may take so long that other threads should run meanwhile."""
-    return _of_unknown_length(graph) or graph_cost(graph).seconds > LONG_SECONDS
+    seconds = itertools.accumulate(node_cost(node).seconds for node in graph.nodes)
+    return _of_unknown_length(graph) or any(total > LONG_SECONDS for total in seconds)
 
 
 def _of_unknown_length(graph: Graph) -> bool:

@@ -26,6 +26,7 @@ from adgraph.passes.pipeline import COMPILED, Report, run_pipeline
 from adgraph.runtime.calls import OTHERWISE, NativeCall
 from adgraph.runtime.compiled import Compiled
 from adgraph.runtime.direct import direct_call
+from adgraph.schedule.budget import Budget
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, static, trace_function
 from adgraph.tracing.tree import (
     Matcher,
@@ -44,7 +45,7 @@ class Options:
 
     static_argnums: tuple[int, ...] = ()
     static_argnames: tuple[str, ...] = ()
-    memory_budget: int | None = None
+    memory_budget: Budget | None = None
     backend: Backend = "auto"
     threads: int = 1
 
@@ -73,6 +74,8 @@ class Entry:
     @functools.cached_property
     def direct(self) -> NativeCall | None:
         """A way to call the program that is faster than `run`, if there is one."""
+        if self.compiled.guarded:
+            return None
         signature = self.signature
         return direct_call(signature.structure, signature.leaves, self.trace, self.compiled.program)
 

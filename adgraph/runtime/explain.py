@@ -9,8 +9,10 @@ from adgraph.analysis.cost import Cost, graph_cost, primal_flops
 from adgraph.analysis.liveness import residuals, scratch_types
 from adgraph.control.tapes import taped_bytes
 from adgraph.lower.backend import Backend, choose
+from adgraph.lower.blas import PACKING_BYTES
 from adgraph.lower.pool import SplitCall
 from adgraph.lower.program import Program
+from adgraph.lower.tiles import library_threads
 from adgraph.passes.pipeline import Report
 from adgraph.passes.rewrite import count_nodes
 from adgraph.runtime.dispatch import Entry
@@ -32,6 +34,7 @@ class Explanation:
     arena_bytes: int
     output_bytes: int
     scratch_bytes: int
+    library_bytes: int  # of BLAS's own, not in the peak
     recomputed: int
     residuals: tuple[str, ...]
     residual_bytes: int
@@ -55,6 +58,11 @@ class Explanation:
             )
         if self.scratch_bytes:
             lines.append(f"  a kernel works on up to {self.scratch_bytes:,} bytes of the arena")
+        if self.library_bytes:
+            lines.append(
+                f"  BLAS and LAPACK keep up to {self.library_bytes:,} bytes of their own, once in "
+                "a process: not in the peak"
+            )
         if self.recomputed:
             lines.append(f"  {self.recomputed} kernels run again to save memory")
         lines.append(
@@ -85,12 +93,20 @@ def explain_entry(entry: Entry, backend: Backend) -> Explanation:
         program.plan.arena_bytes,
         program.plan.output_bytes,
         max((sum(t.nbytes for t in scratch_types(n)) for n in program.graph.nodes), default=0),
+        library_bytes(program),
         len(program.schedule.recomputed),
         tuple(map(str, kept)),
         sum(r.nbytes for r in kept),
         taped_bytes(entry.graph),
         tuple(_split_lines(program)),
     )
+
+
+def library_bytes(program: Program) -> int:
+    """Return the bytes that the libraries called by a program keep for themselves."""
+    called = (kernel for call in program.calls for kernel in (call.kernel, *call.callees))
+    routines = any(isinstance(kernel, tuple) for kernel in called)
+    return library_threads() * PACKING_BYTES if routines else 0
 
 
 def _split_lines(program: Program) -> Iterator[str]:

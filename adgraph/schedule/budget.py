@@ -17,6 +17,7 @@ from adgraph.schedule.remat import cheapest, infeasible, task_seconds, tightest
 from adgraph.schedule.schedule import Schedule
 
 Planned = tuple[Schedule, Plan]
+Budget = int | float  # bytes if it is an int, else a share of the peak without a budget
 
 ROUNDS = 4  # of planning an arena and correcting the bytes that the schedule aims at
 CLOSE = 1.05  # a plan this near below the budget is not improved
@@ -55,8 +56,34 @@ def parse_bytes(budget: int | str) -> int:
     return int(float(found[1]) * UNITS[found[2] or "b"])
 
 
+def parse_budget(budget: float | str) -> Budget:
+    """Return a budget given in bytes, or as a share of the peak without a budget.
+
+    >>> parse_budget("64MB"), parse_budget(0.5), parse_budget("50%")
+    (64000000, 0.5, 0.5)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(budget))
+    share = float(found[1]) / 100 if found else budget
+    if not isinstance(share, float):
+        return parse_bytes(share)
+    if not 0 < share <= 1:
+        raise ShapeError(
+            message(
+                f"a memory budget of {budget!r} is no share of the peak without a budget",
+                "a float is such a share, above 0 and at most 1; a number of bytes is an int",
+                'write for example 0.5 or "50%" for half of it, 64_000_000 or "64MB" for bytes',
+            )
+        )
+    return share
+
+
+def in_bytes(budget: Budget, peak_bytes: int) -> int:
+    """Return a budget in bytes, given the peak of the program without a budget."""
+    return int(budget * peak_bytes) if isinstance(budget, float) else budget
+
+
 def schedule_and_plan(
-    graph: Graph, *, budget: int | None = None, may_share: MayShare = never
+    graph: Graph, *, budget: Budget | None = None, may_share: MayShare = never
 ) -> Planned:
     """Order a graph, recompute what is checkpointed or does not fit, and plan the arena.
 
@@ -64,7 +91,9 @@ def schedule_and_plan(
     """
     base = Schedule.of(graph, checkpoint(graph, order(graph)))
     planned = base, plan(base, may_share)
-    if budget is None or planned[1].peak_bytes <= budget:
+    free = planned[1].peak_bytes
+    budget = free if budget is None else in_bytes(budget, free)
+    if free <= budget:
         return planned
     return _converge(planned, budget, may_share) or _last_resort(base, budget, may_share)
 
@@ -83,7 +112,7 @@ def _converge(base: Planned, budget: int, may_share: MayShare) -> Planned | None
             if budget <= CLOSE * peak_bytes:
                 break
         aim = aim * budget // peak_bytes
-    return min(found, key=_seconds, default=None)
+    return min(found, key=estimated_seconds, default=None)
 
 
 def _aimed(base: Schedule, aim: int, may_share: MayShare) -> Planned | None:
@@ -107,8 +136,9 @@ def _last_resort(base: Schedule, budget: int, may_share: MayShare) -> Planned:
     if not fitting:
         smallest = min(planned[1].peak_bytes for planned in rungs)
         raise infeasible(flow, tasks, budget, smallest)
-    return min(fitting, key=_seconds)
+    return min(fitting, key=estimated_seconds)
 
 
-def _seconds(planned: Planned) -> float:
+def estimated_seconds(planned: Planned) -> float:
+    """Return the estimated seconds of a plan, recomputations included."""
     return sum(task_seconds(planned[0].flow))

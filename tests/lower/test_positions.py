@@ -12,7 +12,7 @@ import pytest
 from adgraph import grad, trace
 from adgraph.errors import AxisIndexError
 from adgraph.lower.callee import SHORT
-from adgraph.lower.region import MANY
+from adgraph.lower.scatter import MANY
 
 EXTENT = 7
 COUNTS = (MANY - 1, 3 * MANY + 5)

@@ -35,6 +35,8 @@ MPMATH: dict[str, tuple[Callable[..., Any], Callable[[Array], Array]]] = {
     "sinh": (mpmath.sinh, lambda x: abs(x) < 1e6),
     "cosh": (mpmath.cosh, lambda x: abs(x) < 1e6),
     "tanh": (mpmath.tanh, lambda x: abs(x) < 1e6),
+    "paired_tanh": (mpmath.tanh, lambda x: abs(x) < 1e6),
+    "tanh_slope": (lambda x: mpmath.sech(x) ** 2, lambda x: abs(x) < 1e6),
     "arcsin": (mpmath.asin, lambda x: abs(x) <= 1),
     "arccos": (mpmath.acos, lambda x: abs(x) <= 1),
     "arctan": (mpmath.atan, np.isfinite),
@@ -140,6 +142,53 @@ def test_a_function_is_accurate_to_three_ulp_over_the_whole_range(
         errors = [ulps(b, exact(mpmath.mpf(float(a))), dtype) for a, b in zip(x, y, strict=True)]
     worst = int(np.argmax(errors))
     assert errors[worst] <= LIMIT_ULP, f"{name}({x[worst]!r}) = {y[worst]!r}: {errors[worst]} ulp"
+
+
+SINE_AND_COSINE = """def f(x, s, c, n):
+    for i in range(n):
+        t = x[i]
+        s[i] = sin(t)
+        c[i] = cos(t)
+"""
+
+
+def sine_and_cosine(call: Any, x: Array) -> tuple[Array, Array]:
+    code = f"f{x.dtype.itemsize}"
+    (address,) = compile_kernels([KernelSource("pair", (code,) * 3, 1, SINE_AND_COSINE)])
+    s, c = np.zeros_like(x), np.zeros_like(x)
+    assert call(address, [x, s, c], x.size) == 0
+    return s, c
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_sine_and_cosine_of_one_argument_are_accurate_to_three_ulp(call: Any, dtype: str) -> None:
+    turns = np.random.default_rng(13).integers(1, 2**27, 200) * (np.pi / 2)
+    x = np.concatenate([whole_range(dtype), turns.astype(dtype), -turns.astype(dtype)])
+    with mpmath.workprec(1300):
+        for got, exact in zip(sine_and_cosine(call, x), (mpmath.sin, mpmath.cos), strict=True):
+            errors = [
+                ulps(b, exact(mpmath.mpf(float(a))), dtype) for a, b in zip(x, got, strict=True)
+            ]
+            worst = int(np.argmax(errors))
+            assert errors[worst] <= LIMIT_ULP, f"{exact}({x[worst]!r}): {errors[worst]} ulp"
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_sine_and_cosine_of_one_argument_have_the_special_values_of_numpy(
+    call: Any, dtype: str
+) -> None:
+    x = np.resize(edges(dtype), 64)
+    with np.errstate(all="ignore"):
+        expected = np.sin(x), np.cos(x)
+    for got, other, name in zip(sine_and_cosine(call, x), expected, ("sin", "cos"), strict=True):
+        assert_same_meaning(got, other, name)
+
+
+def test_a_large_argument_changes_no_sine_beside_it(call: Any) -> None:
+    x = np.linspace(-9, 9, 64)
+    among = np.where(np.arange(64) % 8 == 3, 1e200, x)
+    for alone, mixed in zip(sine_and_cosine(call, x), sine_and_cosine(call, among), strict=True):
+        np.testing.assert_array_equal(alone[among == x], mixed[among == x])
 
 
 def pairs(name: str, dtype: str, count: int = 300) -> tuple[Array, Array]:

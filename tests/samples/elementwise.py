@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.ops.constant import stop_gradient
+from adgraph.ops.constant import named, stop_gradient
 from tests.samples.sample import Make, Sample
 
 Interval = tuple[float, float]
@@ -117,7 +117,7 @@ _SMOOTH = (
     smooth("sinc near 0", np.sinc, (-0.4, 0.4), ops=("sinc",)),
     smooth("sinh", np.sinh, ANY),
     smooth("cosh", np.cosh, ANY),
-    smooth("tanh", np.tanh, ANY, ops=("tanh", "expit_slope")),
+    smooth("tanh", np.tanh, ANY, ops=("tanh", "tanh_slope")),
     smooth("arcsinh", np.arcsinh, ANY),
     smooth("arccosh", np.arccosh, (1.2, 3.0)),
     smooth("arctanh", np.arctanh, OPEN),
@@ -265,6 +265,13 @@ SAMPLES = [
         function=lambda x: stop_gradient(x) * np.ceil(x),
         make=uniform(POSITIVE),
         differentiable=False,
+        resizable=True,
+    ),
+    Sample(
+        name="name",
+        ops=("name",),
+        function=lambda x: named(np.sin(x), tag="sine") * x,
+        make=uniform(ANY),
         resizable=True,
     ),
     Sample(

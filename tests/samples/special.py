@@ -29,7 +29,7 @@ def _degrees(x: Any) -> Any:
 
 
 SAMPLES = [
-    smooth("expit", special.expit, ANY, analytic=False),
+    smooth("expit", special.expit, ANY, analytic=False, ops=("expit", "expit_slope")),
     smooth("log_expit", special.log_expit, ANY, analytic=False),
     smooth("logit", special.logit, UNIT, analytic=False),
     smooth("erf", special.erf, ANY),

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from adgraph.ir.builder import Builder
 from adgraph.ir.code import Routine
-from adgraph.ir.graph import Graph, Origin, Value
+from adgraph.ir.graph import Graph, Origin, Scope, Value
 from adgraph.ir.op import Kind, Op
 from adgraph.ir.types import ArrayType, Slice
 from adgraph.ops import elementwise, linalg, reduction, shape
 
 F8 = np.dtype(float)
+INNER = Scope("t", outer=Scope("s"))  # a region in another one
 BLOCK = 64  # bytes of the smallest buffer: eight float64
 
 
@@ -38,7 +39,7 @@ def blocks(count: int, depth: int, scoped: bool) -> Graph:
     """Blocks of `depth` elementwise links, each perhaps a checkpointed region, and the adjoint."""
     builder = Builder()
     (x,) = values = [builder.input(vector(), "x")]
-    scopes = [f"block{k}" if scoped else None for k in range(count)]
+    scopes = [Scope(f"block{k}") if scoped else None for k in range(count)]
     for scope in scopes:
         for _ in range(depth):
             (x,) = builder.emit(elementwise.reciprocal, [x], {}, Origin(scope=scope))
@@ -80,7 +81,7 @@ class Growing:
 
     def grow(self) -> None:
         a, b = self.pick(), self.pick()
-        scope = self.draw(st.sampled_from((None, None, "s", "t")))
+        scope = self.draw(st.sampled_from((None, None, Scope("s"), INNER, Scope("t"))))
         with self.builder.at(Origin(scope=scope)):
             self._emit(a, b)
 
