@@ -15,6 +15,7 @@ INTERNAL = {
     "copy": "the lowering makes it of an output that is an input",
     "index": "loops make it of their indices",
     **dict.fromkeys(("loop", "counted", "while", "cond"), "tests/control has programs with it"),
+    **dict.fromkeys(("as_parts", "from_parts"), "the pass `parts` makes them at the interface"),
     "between": "the pass `narrow` makes it of windows",
     "fused": "the pass of that name makes it",
     "kernel": "the lowering makes it of loops and branches",

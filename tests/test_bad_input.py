@@ -116,9 +116,7 @@ class Unit(np.ndarray):
         (X.astype(np.float16), ("dtype float16", "x.astype(np.float64)")),
         (X.astype(np.longdouble), ("float128", "x.astype(np.float64)")),
         (2**70, ("dtype object and shape ()", "beyond 64 bits")),
-        (X * 1j, ("x is an array of dtype complex128", "real and imaginary parts")),
-        (1j, ("x is an array of dtype complex128",)),
-        (np.array([1j], np.complex64), ("complex64",)),
+        (X.astype(np.clongdouble), ("complex256",)),
     ],
 )
 def test_an_array_without_kernels_is_refused_by_name_and_dtype(
@@ -164,7 +162,7 @@ def test_a_ragged_list_is_refused_where_it_becomes_an_array() -> None:
         (lambda x: x & 1, TypeError, ("bitwise_and",)),
         (lambda x: x.astype(np.float16), DtypeError, ("float16",)),
         (lambda x: x.astype(str), DtypeError, ("<U",)),
-        (lambda x: x * 1j, DtypeError, ("complex128",)),
+        (lambda x: np.sort(x * 1j), DtypeError, ("argsort of complex numbers", "z.real")),
         (lambda x: np.array([x[0], None]), DtypeError, ("object",)),
         (lambda x: np.fft.fft(x), TracingError, ("np.fft.fft is not supported",)),
         (lambda x: x.tolist(), TracingError, ("tolist()", "list(x)")),

@@ -190,9 +190,10 @@ def remembered(
 
 
 def check_seed(seed: Any, type: ArrayType, name: str, what: str) -> None:
-    """Refuse a tangent or cotangent that has not the shape of its primal."""
+    """Refuse a tangent or cotangent that has not the shape of its primal, or parts it has not."""
     found = type_of(seed)
-    if found.shape != type.shape or found.dtype.kind not in "biuf":
+    kinds = "biufc" if type.dtype.kind == "c" else "biuf"
+    if found.shape != type.shape or found.dtype.kind not in kinds:
         raise ShapeError(
             message(
                 f"a {what} of {name} is {found}, what it belongs to is {type}",

@@ -12,7 +12,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from adgraph.ir.code import Code
 from adgraph.ir.types import ArrayType, type_of_array
@@ -65,6 +65,8 @@ class Op:
     to the cotangent it has already: an update in place of a sum of whole arrays.
     `batch(args, batched, **attrs)` applies the op to arguments of which those flagged have a batch
     axis in front, and gives a result with a batch axis in front.
+    `parts(*args, **attrs)` gives the parts of the results from those of complex arguments (see
+    `adgraph.ops.complex_parts`); "each": the op does the same to both parts.
     `flops(*types, **attrs)` counts floating-point operations.
     `code` is what the lowering of the op's kind reads: an expression or a name.
     """
@@ -78,6 +80,7 @@ class Op:
     vjp: Callable[..., tuple[Any, ...]] | None = None
     accumulate: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
+    parts: Callable[..., Any] | Literal["each"] | None = None
     flops: Callable[..., float] | None = None
     code: Code | None = None
     numpy: Callable[..., Any] | None = None

@@ -36,6 +36,7 @@ from adgraph.lower.nest import Nest
 from adgraph.lower.numba_source import literal, numba_source
 from adgraph.lower.pool import SplitCall, pool, split_address
 from adgraph.lower.products import prepare_bodies
+from adgraph.lower.real_interface import with_real_interface
 from adgraph.lower.region import write_kernel
 from adgraph.lower.split import (
     ROOM,
@@ -48,6 +49,7 @@ from adgraph.lower.split import (
 )
 from adgraph.lower.tiles import Tile, product
 from adgraph.passes.fuse import fuse
+from adgraph.passes.parts import parts
 from adgraph.schedule.budget import Budget, schedule_and_plan
 from adgraph.schedule.buffers import Plan
 from adgraph.schedule.schedule import Compute, Free, Schedule
@@ -106,6 +108,8 @@ def lower(
 
     Kernels with much work run on up to `threads` threads.
     """
+    results = tuple(v.type for v in graph.outputs)
+    graph = with_real_interface(parts(graph))
     _refuse_unsupported(graph)
     settled = enclose(materialize(fuse(prepare_bodies(graph))))
     if threads > 1:
@@ -117,7 +121,7 @@ def lower(
     words = build_program(steps)
     return Program(
         settled,
-        tuple(v.type for v in graph.outputs),
+        results,
         schedule,
         plan,
         calls,
@@ -159,15 +163,6 @@ def _is_large(node: Node) -> bool:
 
 
 def _refuse_unsupported(graph: Graph) -> None:
-    for value in graph.inputs:
-        if value.type.dtype.kind == "c":
-            raise DtypeError(
-                message(
-                    f"{value.name or 'an argument'} is an array of dtype {value.type.dtype}",
-                    "kernels exist for float32, float64, integers and bool",
-                    "pass real and imaginary parts as two arrays",
-                )
-            )
     for node in graph.nodes:
         for value in node.outputs:
             dtype = value.type.dtype
@@ -177,8 +172,7 @@ def _refuse_unsupported(graph: Graph) -> None:
                         f"{node.op.name} gives an array of dtype {dtype} and shape "
                         f"{value.type.shape}, for which there are no kernels",
                         "kernels exist for float32, float64, integers and bool",
-                        "convert to one of them; of complex numbers, compute with real and "
-                        "imaginary parts",
+                        "convert to one of them",
                         node.origin.location,
                     )
                 )

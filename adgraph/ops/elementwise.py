@@ -85,8 +85,17 @@ reciprocal = elementwise(
     np.reciprocal, lambda y, x: (-y * y,), "cast(1) / {0}", weight=4, singular=True
 )
 square = elementwise(np.square, lambda y, x: (2.0 * x,), "{0} * {0}")
+
+
+def _direction(y: Any, x: Any) -> tuple[Any]:
+    """The sign; of a complex number z that of its conjugate, conj(z) / |z|."""
+    if x.dtype.kind != "c":
+        return (np.sign(x),)
+    return (np.conjugate(x) / np.where(y == 0, np.ones((), y.dtype), y),)
+
+
 # |x| has the derivative 0 at 0.
-absolute = elementwise(np.absolute, lambda y, x: (np.sign(x),), "absolute({0})")
+absolute = elementwise(np.absolute, _direction, "absolute({0})")
 fabs = elementwise(np.fabs, lambda y, x: (np.sign(x),), "absolute({0})")
 copysign = elementwise(
     np.copysign,
@@ -309,8 +318,19 @@ tanh_slope = elementwise_function(
     "tanh_slope({0})",
     weight=18,
 )
-tanh = elementwise(np.tanh, lambda y, x: (tanh_slope(x),), "tanh({0})", weight=15)
-arcsinh = elementwise(np.arcsinh, lambda y, x: (1.0 / np.hypot(1.0, x),), "arcsinh({0})", weight=20)
+tanh = elementwise(
+    np.tanh,
+    lambda y, x: (1.0 - y * y if y.dtype.kind == "c" else tanh_slope(x),),
+    "tanh({0})",
+    weight=15,
+)
+
+
+def _arcsinh_partials(y: Any, x: Any) -> tuple[Any]:
+    return (1.0 / (np.sqrt(1.0 + x * x) if x.dtype.kind == "c" else np.hypot(1.0, x)),)
+
+
+arcsinh = elementwise(np.arcsinh, _arcsinh_partials, "arcsinh({0})", weight=20)
 arccosh = elementwise(
     np.arccosh,
     lambda y, x: (1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
@@ -433,4 +453,5 @@ where = elementwise_function(
     jvp=_where_jvp,
     vjp=_where_vjp,
     masks=True,
+    parts="each",
 )

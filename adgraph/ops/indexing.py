@@ -180,6 +180,7 @@ take = register(
     Op(
         name="take",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=lambda x, indices, *, axis: np.take(x, indices, axis=axis),
         infer=_take_type,
         jvp=_take_jvp,
@@ -263,6 +264,7 @@ scatter_add = register(
     Op(
         name="scatter_add",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=_scatter_add,
         infer=_scatter_add_type,
         jvp=_scatter_add_jvp,
@@ -361,6 +363,7 @@ put: Op = register(
     Op(
         name="put",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=_put,
         infer=_write_type,
         jvp=_put_jvp,
@@ -402,6 +405,7 @@ index_add: Op = register(
     Op(
         name="index_add",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=_index_add,
         infer=_write_type,
         jvp=_index_add_jvp,

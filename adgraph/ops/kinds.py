@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from adgraph.ir.code import Code, Expression
 from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType, Shape
+from adgraph.ops import complex_parts
 from adgraph.ops.scipy_special import Special
 
 Partials = Callable[..., tuple[Any, ...]]
@@ -118,8 +119,12 @@ def elementwise_function(
     commutative: bool = False,
     jvp: Callable[..., Any] | None = None,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
+    parts: Callable[..., Any] | Literal["each"] | None = None,
 ) -> Op:
-    """Register an elementwise op that is no ufunc; `dtype` maps operand dtypes to the result's."""
+    """Register an elementwise op that is no ufunc; `dtype` maps operand dtypes to the result's.
+
+    If `adgraph.ops.complex_parts` has a function of its name, that gives its `parts`.
+    """
 
     def infer(*types: ArrayType, **attrs: Any) -> ArrayType:
         result = dtype(*(t.dtype for t in types), **attrs)
@@ -140,6 +145,7 @@ def elementwise_function(
             jvp=jvp,
             vjp=vjp,
             batch=batch,
+            parts=parts or complex_parts.PARTS.get(name),
             flops=lambda *types, **attrs: (
                 weight * math.prod(common_shape(*(t.shape for t in types)))
             ),
@@ -238,6 +244,7 @@ def linear(
             vjp=vjp,
             accumulate=added if accumulate is not None else None,
             batch=batched,
+            parts="each",
             flops=flops or _no_flops,
             code=code,
             masks=masks,
@@ -281,6 +288,7 @@ def bilinear(
             jvp=jvp,
             vjp=vjp,
             batch=batch,
+            parts=lambda z, w, **attrs: complex_parts.product(functools.partial(op, **attrs), z, w),
             flops=flops,
             code=code,
             product=product,

@@ -16,6 +16,7 @@ from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.code import Fold, Loops
 from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType, Shape, Slice
+from adgraph.ops import complex_parts
 from adgraph.ops.kinds import elementwise_function, linear
 from adgraph.ops.shape import getitem, place
 
@@ -74,6 +75,7 @@ def reduction(
     jvp: Callable[..., Any] | None = None,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
     masks: bool = False,
+    parts: Callable[..., Any] | None = None,
 ) -> Op:
     """Register a fold of one operand."""
 
@@ -89,6 +91,7 @@ def reduction(
             jvp=jvp,
             vjp=vjp,
             batch=batch,
+            parts=parts,
             flops=fold_flops,
             code=fold,
             masks=masks,
@@ -370,6 +373,7 @@ recurrence = register(
         jvp=_recurrence_jvp,
         vjp=_recurrence_vjp,
         batch=_recurrence_batch,
+        parts=complex_parts.recurrence,
         flops=lambda a, b, *, axis, reverse: 2.0 * a.size,
         code=Loops(_RECURRENCE, _scan_sizes),
     )
@@ -415,6 +419,7 @@ reduce_prod = reduction(
     Fold(lambda dtype: 1, "fold_multiply({0}, {1})"),
     jvp=_prod_jvp,
     vjp=_prod_vjp,
+    parts=complex_parts.prod,
 )
 
 

@@ -244,6 +244,7 @@ update = register(
     Op(
         name="update",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=_update,
         infer=_update_type,
         jvp=_update_jvp,
@@ -287,6 +288,7 @@ add_at: Op = register(
     Op(
         name="add_at",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=_add_at,
         infer=_update_type,
         jvp=_add_at_jvp,
@@ -352,6 +354,7 @@ concatenate = register(
     Op(
         name="concatenate",
         kind=Kind.MOVEMENT,
+        parts="each",
         evaluate=lambda *xs, axis: np.concatenate(xs, axis=axis),
         infer=_concatenate_type,
         jvp=_concatenate_jvp,

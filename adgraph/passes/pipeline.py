@@ -23,6 +23,7 @@ from adgraph.passes.gather import gather
 from adgraph.passes.hoist import hoist
 from adgraph.passes.interface import interface
 from adgraph.passes.margins import margins
+from adgraph.passes.parts import parts
 from adgraph.passes.products import accumulate, products
 from adgraph.passes.rewrite import Hits, count_nodes
 from adgraph.passes.save import save
@@ -59,6 +60,7 @@ NARROW = Pass("narrow", narrow, "look at the elements of a window only")
 MARGINS = Pass("margins", margins, "write the zeros around what a loop places once")
 WRAPS = Pass("wraps", wraps, "copy an array that is rolled once, with margins")
 TURNS = Pass("turns", turns, "run trips together whose arrays take turns")
+PARTS = Pass("parts", parts, "compute with the parts of complex numbers")
 HOIST = Pass("hoist", hoist, "move out of loops what every trip computes alike")
 SAVE = Pass("save", save, "take out of checkpoints what their policies save, and remove names")
 
@@ -90,7 +92,7 @@ FINAL = (
     DCE,
     HOIST,
 )
-COMPILED = (*CANONICAL, *FINAL, WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
+COMPILED = (PARTS, *CANONICAL, *FINAL, WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
 
 
 @dataclass(frozen=True)

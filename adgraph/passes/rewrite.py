@@ -403,10 +403,14 @@ class _Walk:
         groups: tuple[_Group, ...],
         untouched: list[_Group],
     ) -> Value | None:
-        """Return what rules make of a node with other operands, None if they leave it."""
+        """Return what rules make of a node with other operands, None if they leave it.
+
+        Rules are about real numbers: complex ones become pairs of these before they are compiled.
+        """
         makers = self._table.makers(node.op, operands, self._around.producer)
         scalar = not node.output.type.shape
-        if not any(group.applicable(node.op, makers, scalar) for group in groups):
+        real = all(v.type.dtype.kind != "c" for v in (node.output, *operands))
+        if not real or not any(group.applicable(node.op, makers, scalar) for group in groups):
             untouched += groups
             return None
         readers = self._readers.get(node.output, ())

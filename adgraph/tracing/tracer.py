@@ -151,7 +151,12 @@ class Tracer(Traced):
     @property
     def real(self) -> Any:
         """The real part."""
-        return self if self.dtype.kind != "c" else np.real(self)
+        return np.real(self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return np.imag(self)
 
     def __repr__(self) -> str:
         weak = f", weak {self.weak.__name__}" if self.weak else ""

@@ -23,7 +23,10 @@ def weigh(ct: Any, partial: Any, *, masked: bool) -> Any:
         return ct if partial == 1 else -ct
     if not masked or not isinstance(partial, Tracer):
         return ct * partial
-    return multiply_no_nan(ct, as_tracer(partial, type_of(ct).dtype))
+    dtype = type_of(ct).dtype
+    if partial.dtype.kind == "c":  # of a real function of complex numbers
+        dtype = np.result_type(dtype, np.complex64)
+    return multiply_no_nan(as_tracer(ct, dtype), as_tracer(partial, dtype))
 
 
 def fit(ct: Any, shape: tuple[int, ...]) -> Any:

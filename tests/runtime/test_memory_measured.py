@@ -208,7 +208,7 @@ print(facts.peak_bytes, facts.library_bytes, status("VmHWM") - before)
 RUNS = {
     "elementwise": ("chain", None, "np.ones(1000)", "np.linspace(0, 1, 4_000_000)"),
     "with a budget": ("chain", "240MB", "np.ones(1000)", "np.linspace(0, 1, 4_000_000)"),
-    "BLAS and LAPACK": ("solves", None, "np.eye(50)", "np.eye(2300) + 1 / 2300"),
+    "BLAS and LAPACK": ("solves", None, "np.eye(50)", "np.eye(1600) + 1 / 1600"),
 }
 
 
@@ -220,7 +220,7 @@ def test_the_peak_of_the_process_is_the_predicted_one(name: str) -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     predicted, library, found = map(int, done.stdout.split())
-    assert predicted >= 200_000_000
+    assert predicted >= (80_000_000 if library else 200_000_000)
     assert (library > 0) == (name == "BLAS and LAPACK")
     assert found <= 1.01 * predicted + library + 2_000_000
     assert found >= 0.95 * predicted

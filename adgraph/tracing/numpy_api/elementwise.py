@@ -14,6 +14,7 @@ import numpy as np
 
 from adgraph.errors import DtypeError, ShapeError, TracingError, message
 from adgraph.ir.op import Op
+from adgraph.ops import complex_numbers
 from adgraph.ops import elementwise as ops
 from adgraph.ops import special as special_ops
 from adgraph.ops.kinds import broadcast_shape, resolve_dtypes
@@ -23,6 +24,7 @@ from adgraph.tracing.numpy_api.positions import nonzero
 from adgraph.tracing.numpy_api.table import implements, method, refuse, store
 from adgraph.tracing.tracer import (
     Tracer,
+    apply_ufunc,
     as_tracer,
     emit,
     known_value,
@@ -232,36 +234,48 @@ def fix(x: Any, out: Any = None) -> Any:
 
 @implements(np.real)
 def real(val: Any) -> Any:
-    return _only_real(val, "np.real")
+    x = as_tracer(val)
+    return complex_numbers.real(x) if x.dtype.kind == "c" else x
+
+
+@implements(np.sign)
+def sign(x: Any) -> Any:
+    """Of a complex number it is no step: z / |z| has a derivative."""
+    a = as_tracer(x)
+    if a.dtype.kind != "c":
+        return apply_ufunc(ops.sign, (x,))
+    size = np.abs(a)
+    return a / np.where(size == 0, np.ones((), size.dtype), size)
 
 
 @implements(np.real_if_close)
 def real_if_close(a: Any, tol: float = 100) -> Any:
-    return _only_real(a, "np.real_if_close")
+    x = as_tracer(a)
+    if x.dtype.kind == "c":
+        raise DtypeError(
+            message(
+                f"np.real_if_close of a traced array of dtype {x.dtype}",
+                "whether the result is real depends on the numbers, which are not known yet",
+                "write x.real",
+            )
+        )
+    return x
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
-    return np.zeros_like(_only_real(val, "np.imag"))
+    x = as_tracer(val)
+    return complex_numbers.imag(x) if x.dtype.kind == "c" else np.zeros_like(x)
 
 
 @implements(np.angle)
 def angle(z: Any, deg: bool = False) -> Any:
-    x = as_tracer(_only_real(z, "np.angle"), np.result_type(z.dtype, np.float32))
-    return np.where(x < 0, 180.0 if deg else math.pi, np.where(np.isnan(x), x, 0.0))
-
-
-def _only_real(value: Any, name: str) -> Tracer:
-    x = as_tracer(value)
+    x = as_tracer(z)
     if x.dtype.kind == "c":
-        raise DtypeError(
-            message(
-                f"{name} of a traced array of dtype {x.dtype}",
-                "parts of complex numbers have no op yet",
-                "compute with the real and imaginary parts as two real arrays",
-            )
-        )
-    return x
+        found = np.arctan2(imag(x), real(x))
+        return np.rad2deg(found) if deg else found
+    x = as_tracer(x, np.result_type(x.dtype, np.float32))
+    return np.where(x < 0, 180.0 if deg else math.pi, np.where(np.isnan(x), x, 0.0))
 
 
 @method("conj", "conjugate")

@@ -1,0 +1,38 @@
+"""adgraph: the NumPy functions as they are, without a budget and with several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adgraph import trace, value_and_grad
+from benchmarks.memory.programs import Program
+
+Run = Callable[[], Any]
+
+
+def ways(program: Program) -> tuple[str, ...]:
+    """Name the ways to take the gradient."""
+    return ("store-all", *map(_named, program.budgets))
+
+
+def _named(fraction: float) -> str:
+    return f"budget {fraction:.3g}" if fraction > 0.34 else f"budget 1/{round(1 / fraction)}"
+
+
+def prepare(program: Program, way: str, arguments: tuple[np.ndarray[Any, Any], ...]) -> Run:
+    """Compile the gradient; return a call of it."""
+    positions = tuple(range(len(arguments)))
+    gradient = _gradient(program, positions, None)
+    if way != "store-all":
+        (fraction,) = (f for f in program.budgets if _named(f) == way)
+        peak = gradient.explain(*arguments).peak_bytes
+        gradient = _gradient(program, positions, int(fraction * peak))
+    gradient.graph(*arguments)
+    return lambda: gradient(*arguments)
+
+
+def _gradient(program: Program, positions: tuple[int, ...], budget: int | None) -> Any:
+    return value_and_grad(trace(program.function, memory_budget=budget), argnums=positions)
