@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adgraph import demo, doctor
+from adgraph.chart import show_bytes
 from adgraph.lower import cache
-from adgraph.timeline import show_bytes
 from adgraph.version import __version__
 
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from adgraph.api import Function, checkpoint, grad, trace
+from adgraph.chart import show_bytes
 from adgraph.draw import draw
-from adgraph.timeline import show_bytes
 
 HIDDEN, CLASSES = 128, 10
 TRAIN, BATCH, PARTS = 1440, 32, 12

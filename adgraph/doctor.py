@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.chart import show_bytes
 from adgraph.dot import find_dot
 from adgraph.errors import BackendError
 from adgraph.lower import backend, cache, native, vmath
@@ -26,7 +27,6 @@ from adgraph.lower.pool import has_threads
 from adgraph.lower.pool_code import MOST_THREADS
 from adgraph.runtime.blocks import KEPT_BYTES
 from adgraph.runtime.calls import native_interface
-from adgraph.timeline import show_bytes
 from adgraph.version import __version__
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "networkx", "graphviz", "graphviz-pure")

@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING
 from adgraph.grouping import flat_nodes
 from adgraph.ir.graph import RENDERERS, Graph
 from adgraph.looks import heading
-from adgraph.timeline import draw_timeline
 
 if TYPE_CHECKING:
     from adgraph.picture import Picture
-
-__all__ = ["draw", "draw_timeline"]
 
 COLLAPSE_ABOVE = 80
 

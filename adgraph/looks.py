@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from adgraph.analysis.liveness import computes
+from adgraph.chart import show_bytes
 from adgraph.errors import Location
 from adgraph.grouping import Box, flat_nodes
 from adgraph.ir.code import Control
@@ -18,7 +19,6 @@ from adgraph.ir.graph import Node
 from adgraph.ir.op import Kind
 from adgraph.ir.show import show_attr
 from adgraph.ir.types import ArrayType
-from adgraph.timeline import show_bytes
 
 LABEL_WIDTH = 34
 FONT = "Helvetica"

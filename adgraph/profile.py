@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from adgraph.analysis.cost import evaluations, expected_trips, node_cost
+from adgraph.chart import show_bytes
 from adgraph.errors import Location, TracingError, message
-from adgraph.ir.code import Control
+from adgraph.ir.code import Control, InnerLoop
 from adgraph.ir.graph import Node
 from adgraph.ir.types import ArrayType
 from adgraph.lower.driver import driver, single_steps
@@ -29,7 +30,6 @@ from adgraph.lower.program import Call, Program
 from adgraph.runtime.arena import Arena, Array, address, new_arena
 from adgraph.runtime.dispatch import Dispatcher, Entry, collector_paused
 from adgraph.runtime.machine import Limits, machine_limits
-from adgraph.timeline import show_bytes
 from adgraph.tracing.tree import flatten
 
 SECONDS = 0.4  # of measuring
@@ -382,6 +382,8 @@ def _name(call: Call) -> str:
     match call.kernel:
         case KernelSource(name=name):
             return name
+        case (InnerLoop(ufunc=ufunc), str(dtype)):
+            return f"{ufunc.rpartition('.')[2]} {dtype}"
         case (str(routine), str(dtype)):
             return f"{routine} {dtype}"
         case SplitCall(name=name, threads=threads):

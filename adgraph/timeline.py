@@ -1,185 +1,277 @@
-"""The memory timeline of a schedule as a chart.
+"""Where every array of a program lies in memory, and from when to when: as data and as a picture.
 
-`draw_timeline` takes the live bytes of every step (`timeline_points` lists a schedule's) and
-returns a `Chart` of SVG text, which shows itself in Jupyter and saves itself.
+`memory_plan` gathers a lowered program's arrays in a `MemoryPlan`, which prints as a table of what
+is there at the peak. `draw()` shows bytes against time: the arena with each array at its offset,
+and above it the results, which are the caller's.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from html import escape
-from pathlib import Path
 
-from adgraph.errors import AdgraphError
-from adgraph.ir.graph import Node
-from adgraph.schedule.schedule import Schedule
+from adgraph.analysis.liveness import scratch_types
+from adgraph.chart import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Chart,
+    Fill,
+    Frame,
+    chart,
+    legend,
+    show_bytes,
+    steps,
+    title,
+    words,
+)
+from adgraph.errors import Location
+from adgraph.ir.graph import Node, Value
+from adgraph.schedule.buffers import Plan
+from adgraph.schedule.schedule import Compute, Free, Schedule
 
-Point = tuple[str, int, str]
-
-COLOURS = {"forward": "#56b4e9", "backward": "#e69f00", "recompute": "#cc79a7"}
-BUDGET = "#d55e00"
-WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 72, 16, 54, 40
-FONT = "Helvetica, Arial, sans-serif"
-
-
-def show_bytes(count: float) -> str:
-    """Word a number of bytes in decimal units.
-
-    >>> show_bytes(800), show_bytes(25600), show_bytes(3_211_264)
-    ('800 B', '25.6 kB', '3.21 MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 999.5:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.4g} TB"
+FILLS = {
+    "forward": Fill("forward", "#8ccbf2"),
+    "backward": Fill("backward", "#f5c04a", "M0 6L6 0"),
+    "recomputed": Fill("recomputed", "#e3a6c9", "M0 3H6M3 0V6"),
+    "workspace": Fill("workspace", "#eeeeee", "M3 3h.5"),
+    "result": Fill("result", "#ffffff", "M0 0L6 6"),
+}
+LISTED = 8  # arrays in the table
+STRIP = 6  # the height of the marks of steps that run again
+LETTER = 6.2  # the width of a letter, about
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A picture as SVG text."""
+class Buffer:
+    """An array: `size` bytes at an offset from step `start` until `end`, which does not count.
 
-    svg: str = field(repr=False)
+    `kind` is one of `FILLS`. A result's offset counts from the end of the arena.
+    """
+
+    kind: str
+    offset: int
+    size: int
+    start: int
+    end: int
+    words: str
+    location: Location | None
+
+    def __str__(self) -> str:
+        line = self.location
+        place = f", {line}: {line.source()}" if line is not None else ""
+        return f"{show_bytes(self.size):>8}  {self.kind:<10}  {self.words}{place}"
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The arrays of a program: its peak is that of the arena and the results."""
+
+    name: str
+    steps: tuple[str, ...]  # the kind of every step
+    buffers: tuple[Buffer, ...]
+    arena_bytes: int
+    output_bytes: int
+    budget: int | None = None
+
+    @property
+    def peak_bytes(self) -> int:
+        """The bytes that a call allocates."""
+        return self.arena_bytes + self.output_bytes
+
+    @property
+    def recomputed(self) -> int:
+        """The steps that run again."""
+        return self.steps.count("recomputed")
+
+    def live(self) -> list[int]:
+        """Return the bytes of the arena that hold something, at every step."""
+        change = [0] * (len(self.steps) + 1)
+        for buffer in self.buffers:
+            if buffer.kind != "result":
+                change[buffer.start] += buffer.size
+                change[buffer.end] -= buffer.size
+        total, found = 0, []
+        for difference in change[:-1]:
+            total += difference
+            found.append(total)
+        return found
+
+    def __str__(self) -> str:
+        live = self.live()
+        again = f", {self.recomputed} of them again" if self.recomputed else ""
+        head = (
+            f"memory of {self.name}: peak {self.peak_bytes:,} bytes: arena {self.arena_bytes:,}, "
+            f"results {self.output_bytes:,}; {len(self.steps)} steps{again}"
+        )
+        if not live or not max(live):
+            return head
+        fullest = live.index(max(live))
+        there = [b for b in self.buffers if b.start <= fullest < b.end]
+        largest = sorted(there, key=lambda buffer: -buffer.size)
+        lines = [head, f"  at step {fullest}, the fullest, {len(there)} arrays:"]
+        lines += [f"    {buffer}" for buffer in largest[:LISTED]]
+        if len(largest) > LISTED:
+            rest = sum(buffer.size for buffer in largest[LISTED:])
+            lines.append(f"    {show_bytes(rest):>8}  in {len(largest) - LISTED} more")
+        return "\n".join(lines)
+
+    def draw(self) -> Chart:
+        """Return the arrays as rectangles of bytes by time; hover over one to read what it is."""
+        return chart(_parts(self))
 
     def _repr_svg_(self) -> str:
-        return self.svg
-
-    def save(self, path: str | Path) -> Path:
-        """Write the chart to a file whose name ends in `.svg`."""
-        target = Path(path)
-        if target.suffix != ".svg":
-            raise AdgraphError(
-                f"a chart cannot be saved as {target.name!r}\n"
-                "  why: it is made as SVG\n  instead: give a name that ends in .svg"
-            )
-        target.write_text(self.svg, encoding="utf-8")
-        return target
+        return self.draw().svg
 
 
-def draw_timeline(
-    points: Sequence[Point], budget: int | None = None, title: str = "memory"
-) -> Chart:
-    """Draw the bytes live during every step of a schedule.
+# --- the plan as data -----------------------------------------------------------------------------
 
-    A point is `(label, bytes, kind)`; the kind is `"forward"`, `"backward"` or `"recompute"`.
 
-    >>> chart = draw_timeline([("exp", 800, "forward"), ("multiply", 1600, "backward")])
-    >>> chart.svg.count("<rect class='step'")
-    2
-    """
-    unknown = sorted({kind for _, _, kind in points} - set(COLOURS))
-    if unknown:
-        raise ValueError(f"steps of kinds {unknown}; a step is one of {sorted(COLOURS)}")
-    highest = max([1, *(size for _, size, _ in points), *([budget] if budget else [])])
-    scale = _Scale(max(len(points), 1), _ceiling(highest))
-    parts = [
-        *_frame(scale),
-        *_bars(points, scale),
-        *_budget_line(budget, scale),
-        *_heading(points, title),
-    ]
-    head = (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{HEIGHT}' "
-        f"viewBox='0 0 {WIDTH} {HEIGHT}' font-family='{FONT}' font-size='11'>"
+def memory_plan(schedule: Schedule, plan: Plan, name: str, budget: int | None = None) -> MemoryPlan:
+    """Gather the arrays of a schedule and its plan."""
+    found = _Buffers(schedule, plan)
+    kinds = tuple(found.kinds)
+    return MemoryPlan(
+        name, kinds, tuple(found.buffers), plan.arena_bytes, plan.output_bytes, budget
     )
-    background = f"<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/>"
-    return Chart("\n".join([head, background, *parts, "</svg>"]))
 
 
-def timeline_points(schedule: Schedule) -> list[Point]:
-    """Return the points of a schedule's chart: a node's name and line, live bytes, kind."""
-    seen: set[Node] = set()
-    points = []
-    for moment in schedule.timeline():
-        node = moment.node
-        kind = "backward" if node.origin.order else "forward"
-        at = f" at {node.origin.location}" if node.origin.location else ""
-        points.append((_name(node) + at, moment.live_bytes, "recompute" if node in seen else kind))
-        seen.add(node)
-    return points
+class _Buffers:
+    """A walk over the steps: each array opens with its computation and closes where it is freed."""
+
+    def __init__(self, schedule: Schedule, plan: Plan) -> None:
+        self.kinds: list[str] = []
+        self.buffers: list[Buffer] = []
+        self._last = len(schedule.sequence)
+        self._open: dict[Value, Buffer] = {}
+        self._results: dict[Value, int] = {}
+        seen: set[Node] = set()
+        for time, step in enumerate(schedule.steps):
+            match step:
+                case Compute(node):
+                    self.kinds.append(_kind(node, again=node in seen))
+                    self._scratch(node, plan.scratch[time])
+                    self._write(node, plan.offsets[time])
+                    seen.add(node)
+                case Free(value):
+                    self._close(value, len(self.kinds))
+        for value in list(self._open):
+            self._close(value, self._last)
+
+    def _scratch(self, node: Node, offsets: Sequence[int]) -> None:
+        now = len(self.kinds) - 1
+        text = f"workspace of {_name(node)}"
+        for offset, type in zip(offsets, scratch_types(node), strict=True):
+            size, at = type.nbytes, node.origin.location
+            self.buffers.append(Buffer("workspace", offset, size, now, now + 1, text, at))
+
+    def _write(self, node: Node, offsets: Sequence[int | None]) -> None:
+        now = len(self.kinds) - 1
+        for value, offset, maker in zip(node.outputs, offsets, _makers(node), strict=True):
+            text, at = f"{value.type} of {_name(maker)}", maker.origin.location
+            size = value.type.nbytes
+            if offset is None:
+                place = self._results.setdefault(value, sum(v.type.nbytes for v in self._results))
+                result = Buffer("result", place, size, now, self._last, text, at)
+                self._open.setdefault(value, result)
+                continue
+            for other, there in list(self._open.items()):
+                if there.kind != "result" and there.offset == offset:  # the array takes its place
+                    self._close(other, now)
+            self._open[value] = Buffer(self.kinds[-1], offset, size, now, self._last, text, at)
+
+    def _close(self, value: Value, end: int) -> None:
+        buffer = self._open.pop(value, None)
+        if buffer is not None and buffer.size:
+            self.buffers.append(replace(buffer, end=end))
+
+
+def _kind(node: Node, *, again: bool) -> str:
+    if again:
+        return "recomputed"
+    return "backward" if node.origin.order else "forward"
 
 
 def _name(node: Node) -> str:
     return next((region.name for region in node.regions()), node.op.name)
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """Where steps and bytes lie in the picture."""
-
-    steps: int
-    top: float
-
-    def x(self, step: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * step / self.steps
-
-    def y(self, size: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * size / self.top
+def _makers(node: Node) -> list[Node]:
+    """Return for every result of a node the node inside it that computes it, or itself."""
+    for region in node.regions():
+        if len(region.outputs) == len(node.outputs):
+            producers = region.producers()
+            return [producers.get(v, node) for v in region.outputs]
+    return [node] * len(node.outputs)
 
 
-def _ceiling(highest: float) -> float:
-    """Return the least round number of four ticks that is not below `highest`."""
-    tick = highest / 4
-    power = 10.0 ** math.floor(math.log10(tick))
-    return 4 * power * next(r for r in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if r * power >= tick)
+# --- the plan as a picture ------------------------------------------------------------------------
 
 
-def _text(x: float, y: float, words: str, anchor: str = "start", extra: str = "") -> str:
-    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}' {extra}>{escape(words)}</text>"
+def _parts(plan: MemoryPlan) -> Iterator[str]:
+    frame = Frame.around(max(len(plan.steps), 1), max(plan.peak_bytes, plan.budget or 0))
+    met = {*plan.steps, *(buffer.kind for buffer in plan.buffers)}
+    fills = [fill for name, fill in FILLS.items() if name in met]
+    yield "<defs>" + "".join(fill.pattern() for fill in fills) + "</defs>"
+    yield from frame.lines()
+    for buffer in plan.buffers:
+        yield from _rectangle(buffer, plan, frame)
+    yield from _again(plan, frame)
+    yield from _limits(plan, frame)
+    again = f", {plan.recomputed} again" if plan.recomputed else ""
+    peak = f"peak {show_bytes(plan.peak_bytes)} in {len(plan.steps)} steps{again}"
+    yield title(f"memory of {plan.name}: {peak}")
+    yield from legend(fills)
+    marks = [(step + 0.5, str(step)) for step in steps(len(plan.steps))]
+    yield from frame.below(marks, "step of the program")
 
 
-def _frame(scale: _Scale) -> Iterator[str]:
-    for i in range(5):
-        size = scale.top * i / 4
-        y = scale.y(size)
-        yield f"<path d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' stroke='#{'888' if i == 0 else 'ddd'}'/>"
-        yield _text(LEFT - 6, y + 4, show_bytes(size), "end", "fill='#444'")
-    every = max(1, round(_ceiling(scale.steps) / 8))
-    for step in range(0, scale.steps, every):
-        x = scale.x(step + 0.5)
-        yield _text(x, HEIGHT - BOTTOM + 16, str(step), "middle", "fill='#444'")
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    yield _text(middle, HEIGHT - 6, "step of the schedule", "middle", "fill='#444'")
+def _rectangle(buffer: Buffer, plan: MemoryPlan, frame: Frame) -> Iterator[str]:
+    low = buffer.offset + (plan.arena_bytes if buffer.kind == "result" else 0)
+    x, y = frame.x(buffer.start), frame.y(low + buffer.size)
+    width, height = frame.x(buffer.end) - x, frame.y(low) - y
+    tip = escape(_tip(buffer, low))
+    yield (
+        f"<rect class='array' x='{x:.2f}' y='{y:.2f}' width='{max(width, 0.4):.2f}' "
+        f"height='{max(height, 0.4):.2f}' fill='{FILLS[buffer.kind].reference}' stroke='#444' "
+        f"stroke-width='{0.6 if width > 3 and height > 3 else 0.1}'><title>{tip}</title></rect>"
+    )
+    name = buffer.words.partition(" of ")[2]
+    if height > 13 and width > LETTER * len(name) + 8:
+        halo = "stroke='white' stroke-width='2.5' paint-order='stroke' pointer-events='none'"
+        yield words(x + 4, y + height / 2 + 4, name, extra=f"fill='#111' {halo}")
 
 
-def _bars(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
-    gap = 1.0 if scale.steps <= 120 else 0.0
-    for i, (label, size, kind) in enumerate(points):
-        x, y = scale.x(i), scale.y(size)
-        width = max(scale.x(i + 1) - x - gap, 0.4)
-        tip = escape(f"step {i}: {label}\n{kind}, {show_bytes(size)} live")
-        yield (
-            f"<rect class='step' x='{x:.2f}' y='{y:.2f}' width='{width:.2f}' "
-            f"height='{scale.y(0) - y:.2f}' fill='{COLOURS[kind]}'><title>{tip}</title></rect>"
-        )
-    if points:
-        at = max(range(len(points)), key=lambda i: points[i][1])
-        x, y = scale.x(at + 0.5), scale.y(points[at][1])
-        yield f"<path d='M{x - 4:.1f} {y - 8:.1f}h8l-4 7z' fill='#222'/>"
+def _tip(buffer: Buffer, low: int) -> str:
+    line = buffer.location
+    place = [f"{line}: {line.source()}"] if line is not None else []
+    where = f"{show_bytes(buffer.size)} at byte {low:,}, steps {buffer.start} to {buffer.end - 1}"
+    return "\n".join([f"{buffer.words} ({buffer.kind})", *place, where])
 
 
-def _budget_line(budget: int | None, scale: _Scale) -> Iterator[str]:
-    if budget is not None:
-        y = scale.y(budget)
-        line = f"stroke='{BUDGET}' stroke-width='1.5' stroke-dasharray='6 3'"
-        yield f"<path d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' {line}/>"
-        words = f"budget {show_bytes(budget)}"
-        yield _text(WIDTH - RIGHT - 2, y - 4, words, "end", f"fill='{BUDGET}'")
+def _again(plan: MemoryPlan, frame: Frame) -> Iterator[str]:
+    """Mark the steps that run again, under the axis."""
+    for step, kind in enumerate(plan.steps):
+        if kind == "recomputed":
+            x, y = frame.x(step), HEIGHT - BOTTOM + 1
+            width = max(frame.x(step + 1) - x, 0.4)
+            yield (
+                f"<rect class='again' x='{x:.2f}' y='{y}' width='{width:.2f}' height='{STRIP}' "
+                f"fill='{FILLS['recomputed'].colour}' stroke='#444' stroke-width='.3'>"
+                f"<title>step {step} runs again</title></rect>"
+            )
 
 
-def _heading(points: Sequence[Point], title: str) -> Iterator[str]:
-    peak = max((size for _, size, _ in points), default=0)
-    words = f"{title}: peak {show_bytes(peak)} in {len(points)} steps"
-    yield _text(LEFT, 18, words, extra="font-size='14' font-weight='bold'")
-    x = float(LEFT)
-    for kind, colour in COLOURS.items():
-        if any(k == kind for _, _, k in points):
-            yield f"<rect x='{x:.0f}' y='27' width='11' height='11' fill='{colour}'/>"
-            yield _text(x + 16, 37, kind, extra="fill='#222'")
-            x += 32 + 7 * len(kind)
-    if points:
-        yield f"<path d='M{x:.0f} 29h8l-4 7z' fill='#222'/>"
-        yield _text(x + 14, 37, "peak", extra="fill='#222'")
+def _limits(plan: MemoryPlan, frame: Frame) -> Iterator[str]:
+    """Draw the end of the arena, the beginning of the backward program, and the budget."""
+    y = frame.y(plan.arena_bytes)
+    yield f"<path d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' stroke='#222' stroke-width='1.2'/>"
+    if "backward" in plan.steps and "forward" in plan.steps:
+        x = frame.x(plan.steps.index("backward"))
+        yield f"<path d='M{x:.1f} {TOP}V{HEIGHT - BOTTOM}' stroke='#222' stroke-dasharray='2 3'/>"
+    if plan.budget is not None:
+        yield from frame.budget(plan.budget)

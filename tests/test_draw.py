@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 
 from adgraph import checkpoint, dot, picture, trace
-from adgraph.draw import draw, draw_timeline
+from adgraph.chart import show_bytes
+from adgraph.draw import draw
 from adgraph.errors import AdgraphError
 from adgraph.grouping import Box, group, kernel_body
 from adgraph.ir.graph import Graph
 from adgraph.ir.op import Kind
 from adgraph.ir.parse import parse
 from adgraph.looks import LOOKS
-from adgraph.schedule.schedule import Schedule
 from adgraph.sheet import MOST_RUNS
-from adgraph.timeline import show_bytes, timeline_points
 
 X = np.linspace(0.1, 1.0, 7)
 GREEN = LOOKS["residual"].line
@@ -228,47 +227,7 @@ def test_a_system_dot_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert found.path == program
 
 
-# --- the memory timeline --------------------------------------------------------------------------
-
-
-def test_a_timeline_shows_steps_peak_and_budget(in_empty_folder: Path) -> None:
-    points = [("a", 100, "forward"), ("b <&>", 2_000_000, "backward"), ("a", 50, "recompute")]
-    chart = draw_timeline(points, budget=2_500_000, title="gradient & co")
-    svg = chart._repr_svg_()
-    assert svg.count("<rect class='step'") == 3
-    assert "peak 2 MB in 3 steps" in svg
-    assert "budget 2.5 MB" in svg
-    assert "gradient &amp; co" in svg
-    assert "b &lt;&amp;&gt;" in svg
-    assert chart.save("memory.svg") == Path("memory.svg")
-    with pytest.raises(AdgraphError, match=r"ends in \.svg"):
-        chart.save("memory.png")
-
-
-def test_higher_bars_are_more_bytes() -> None:
-    points = [(str(i), size, "forward") for i, size in enumerate([10, 40, 20])]
-    heights = re.findall(r"class='step'.*? height='([\d.]+)'", draw_timeline(points).svg)
-    low, high, middle = map(float, heights)
-    assert high == pytest.approx(4 * low, rel=1e-3)
-    assert middle == pytest.approx(2 * low, rel=1e-3)
-
-
-def test_a_timeline_of_nothing_is_a_chart() -> None:
-    assert "</svg>" in draw_timeline([]).svg
-
-
-def test_unknown_kinds_of_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match="forward"):
-        draw_timeline([("a", 1, "sideways")])
-
-
-def test_the_points_of_a_schedule_have_its_peak() -> None:
-    graph = energy.grad.kernels(X, 2.0)
-    sequence = [n for n in graph.nodes if n.op.kind not in (Kind.VIEW, Kind.CONSTANT)]
-    schedule = Schedule.of(graph, sequence)
-    points = timeline_points(schedule)
-    assert max(size for _, size, _ in points) == schedule.peak_bytes
-    assert len(points) == len(sequence)
+# --- bytes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

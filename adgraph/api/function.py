@@ -14,16 +14,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from adgraph.curve import MemoryCurve
 from adgraph.errors import TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.lower.backend import Backend, check_backend
 from adgraph.lower.pool import check_threads
 from adgraph.profile import Profile, profile_call
-from adgraph.runtime.calls import OTHERWISE
+from adgraph.runtime.calls import OTHERWISE, natively_called, ways_of
 from adgraph.runtime.dispatch import Dispatcher, Options, resolve_static
+from adgraph.runtime.entrance import FIRST_WAY, WAYS
 from adgraph.runtime.explain import Explanation, explain_entry
 from adgraph.schedule.budget import parse_budget
-from adgraph.timeline import Chart, draw_timeline, timeline_points
+from adgraph.timeline import MemoryPlan, memory_plan
 from adgraph.tracing.frames import tracing, under_way
 from adgraph.tracing.hooks import rewritten
 
@@ -60,11 +62,15 @@ class Function:
     array([2., 4.])
     """
 
+    # A place of its own makes this the base that `native_function` has its layout from.
+    __slots__ = ("__dict__", "__weakref__", WAYS)
+
     def __init__(self, function: Callable[..., Any], options: Options = PLAIN) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.dispatch = Dispatcher(function, options)
         self.derived: dict[str, Function] = {}
+        self.ways: tuple[Any, ...] = ()
 
     @property
     def options(self) -> Options:
@@ -88,13 +94,27 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments; inside another trace, become part of it."""
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if under_way and tracing():
             return rewritten(self.function, (*args, *kwargs.values()))(*args, **kwargs)
         for call in self.dispatch.direct:
             result = call(args, kwargs)
             if result is not OTHERWISE:
                 return result
-        return self.dispatch(args, kwargs)
+        result = self.dispatch(args, kwargs)
+        self._prefer_native_calls()
+        return result
+
+    def _prefer_native_calls(self) -> None:
+        """From now on call programs without Python, those that can be called so.
+
+        A call is then one of the type that the instance becomes, whose own is `_call`.
+        """
+        self.ways = ways_of(self.dispatch.direct, under_way, Function._call)
+        if type(self) is Function and len(self.ways) > FIRST_WAY:
+            self.__class__ = native_function()
 
     # --- seeing the program -------------------------------------------------------------------
 
@@ -110,12 +130,21 @@ class Function:
         """Return the source of the kernels for these arguments."""
         return self.dispatch.entry(args, kwargs).compiled.program.source()
 
-    def timeline(self, *args: Any, **kwargs: Any) -> Chart:
-        """Return a chart of the bytes alive in the course of the program."""
+    def plan(self, *args: Any, **kwargs: Any) -> MemoryPlan:
+        """Return where every array of the program lies, and when: `print` it, or `draw()` it."""
         entry = self.dispatch.entry(args, kwargs)
-        points = timeline_points(entry.compiled.program.schedule)
-        title = f"memory of {entry.trace.graph.name}"
-        return draw_timeline(points, self.options.memory_budget, title)
+        program, budget = entry.compiled.program, self.options.memory_budget
+        given = budget if isinstance(budget, int) else None
+        return memory_plan(program.schedule, program.plan, entry.trace.graph.name, given)
+
+    def memory(self, *args: Any, measure: bool = False, **kwargs: Any) -> MemoryCurve:
+        """Return the bytes that budgets make of the program, against the time it then takes.
+
+        Times are estimated, or measured on request, which compiles and runs a program a point.
+        """
+        module = importlib.import_module("adgraph.api.memory")
+        curve: MemoryCurve = module.memory_curve(self, args, kwargs, measure=measure)
+        return curve
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Return what the program for these arguments costs and how it was made."""
@@ -196,6 +225,13 @@ class Function:
         return result
 
 
+@functools.cache
+def native_function() -> type[Function]:
+    """Return the type of functions that have native calls."""
+    bases = (natively_called(), Function)
+    return type("Function", bases, {"__slots__": (), "__module__": __name__})
+
+
 class Bound:
     """A traced method of an instance; its derivatives are by the arguments behind the instance.
 
@@ -224,7 +260,7 @@ class Bound:
 
     def __getattr__(self, name: str) -> Any:
         function = self.function
-        if name in ("graph", "kernels", "source", "timeline", "explain", "profile"):
+        if name in ("graph", "kernels", "source", "plan", "memory", "explain", "profile"):
             return functools.partial(getattr(function, name), self._instance)
         if name in BY_ARGUMENT and name != "hvp":  # its arguments are ordered otherwise
             key = f"{name} of method"

@@ -4,18 +4,19 @@ A tape has one row per trip. The number of trips of a `while`, or of a loop whos
 is not known when a program is made: its tape has room for `tape_capacity()` trips, and a longer run
 is a `CapacityError`, upon which the program is made again with more. A loop inside a loop writes
 its rows into the tape of the outer one: `deepened`. `taped_bytes(graph)` counts what a derivative
-program records.
+program records. `with_written` and `with_read` give a body that writes or reads other rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from adgraph.analysis.programs import (
+    LEADING,
     bodies,
     constants,
     is_loop,
@@ -29,11 +30,13 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType, Index, Slice
 from adgraph.ops.control import loop
-from adgraph.ops.shape import update
+from adgraph.ops.shape import getitem, update
 from adgraph.tracing.tracer import as_tracer
 from adgraph.transforms.regions import tape_capacity
 
 TAPE = "tape"  # the name of the inputs by which bodies carry tapes
+
+Move = Callable[[Index], Index | None]  # another place for what an index selects, if it has one
 
 
 def rows(node: Node) -> int:
@@ -120,31 +123,18 @@ def deepened(node: Node, number: int, begin: Value, trip: Dim, blanks: set[Value
     """
     if not is_loop(node) or operands(node)[constants(node) + number] not in blanks:
         return None
-    return _deepened_loop(node, number, begin, trip)
+    return _loop_with_written(node, number, begin, lambda index: (trip, *index))
 
 
-def _deepened_loop(node: Node, number: int, begin: Value, trip: Dim) -> Node | None:
-    body: Graph = node.attrs["body"]
-    at = constants(node) + number
-    inside = _deepened_body(body, at, number, begin.type, trip)
-    if inside is None:
-        return None
-    attrs = {**node.attrs, "body": inside}
-    if "test" in attrs:
-        attrs["test"] = replace(attrs["test"], inputs=_with(attrs["test"].inputs, at, begin.type))
-    outer = len(node.inputs) - len(body.inputs) + at
-    inputs = (*node.inputs[:outer], begin, *node.inputs[outer + 1 :])
-    return replace(
-        node, inputs=inputs, outputs=_with(node.outputs, number, begin.type), attrs=attrs
-    )
+# --- other places of what is written and read -----------------------------------------------------
 
 
-def _with(values: tuple[Value, ...], at: int, type: ArrayType) -> tuple[Value, ...]:
-    return (*values[:at], Value(type, TAPE), *values[at + 1 :])
+def with_written(body: Graph, at: int, number: int, type: ArrayType, move: Move) -> Graph | None:
+    """Return a body whose tape, from input `at` to output `number`, has another type.
 
-
-def _deepened_body(body: Graph, at: int, number: int, type: ArrayType, trip: Dim) -> Graph | None:
-    """Follow a tape through a body, from input `at` to output `number`."""
+    `move` gives the places of what is written into it. None if something else happens to the tape,
+    or something is written where it has no place. What is all of the new tape takes its place.
+    """
     inputs = _with(body.inputs, at, type)
     old, new = body.inputs[at], inputs[at]
     nodes: list[Node] = []
@@ -155,15 +145,38 @@ def _deepened_body(body: Graph, at: int, number: int, type: ArrayType, trip: Dim
         if node.inputs.count(old) > 1:
             return None
         result = _result_behind(node, old)
-        changed = None if result is None else _written_row(node, result, new, trip)
+        changed = None if result is None else _written(node, result, new, move)
         if result is None or changed is None:
             return None
-        nodes.append(changed)
-        old, new = node.outputs[result], changed.outputs[result]
+        old = node.outputs[result]
+        if changed.op is update and _is_all(changed.attrs["index"], type):
+            new = changed.inputs[1]
+        else:
+            nodes.append(changed)
+            new = changed.outputs[result]
     if old is not body.outputs[number] or body.outputs.count(old) > 1:
         return None
     outputs = (*body.outputs[:number], new, *body.outputs[number + 1 :])
     return replace(body, inputs=inputs, nodes=tuple(nodes), outputs=outputs)
+
+
+def _loop_with_written(node: Node, number: int, begin: Value, move: Move) -> Node | None:
+    at = constants(node) + number
+    inside = with_written(node.attrs["body"], at, number, begin.type, move)
+    if inside is None:
+        return None
+    attrs = {**node.attrs, "body": inside}
+    if "test" in attrs:
+        attrs["test"] = replace(attrs["test"], inputs=_with(attrs["test"].inputs, at, begin.type))
+    outer = len(node.inputs) - len(inside.inputs) + at
+    inputs = (*node.inputs[:outer], begin, *node.inputs[outer + 1 :])
+    return replace(
+        node, inputs=inputs, outputs=_with(node.outputs, number, begin.type), attrs=attrs
+    )
+
+
+def _with(values: tuple[Value, ...], at: int, type: ArrayType) -> tuple[Value, ...]:
+    return (*values[:at], Value(type, TAPE), *values[at + 1 :])
 
 
 def _result_behind(node: Node, tape: Value) -> int | None:
@@ -174,8 +187,60 @@ def _result_behind(node: Node, tape: Value) -> int | None:
     return carried.index(tape) if tape in carried else None
 
 
-def _written_row(node: Node, result: int, tape: Value, trip: Dim) -> Node | None:
+def _written(node: Node, result: int, tape: Value, move: Move) -> Node | None:
     if node.op is not update:
-        return _deepened_loop(node, result, tape, trip)
-    attrs = {"index": (trip, *node.attrs["index"])}
-    return Node(update, (tape, node.inputs[1]), (Value(tape.type, TAPE),), attrs, node.origin)
+        return _loop_with_written(node, result, tape, move)
+    index = move(node.attrs["index"])
+    if index is None:
+        return None
+    operands = (tape, node.inputs[1])
+    return Node(update, operands, (Value(tape.type, TAPE),), {"index": index}, node.origin)
+
+
+def _is_all(index: Index, type: ArrayType) -> bool:
+    return index == tuple(Slice(0, n, 1) for n in type.shape)
+
+
+def with_read(body: Graph, at: int, type: ArrayType, move: Move) -> Graph | None:
+    """Return a body that reads a tape of another type from input `at`.
+
+    `move` gives the places of what is read. None if something else happens to the tape, or
+    something is read that has no place.
+    """
+    old, new = body.inputs[at], Value(type, TAPE)
+    nodes: list[Node] = []
+    whole = {old: new}  # what stands for a value that the body no longer computes
+    for node in body.nodes:
+        changed = _reading(node, old, new, move) if old in node.inputs else node
+        if changed is None:
+            return None
+        if changed.op is getitem and changed is not node and _is_all(changed.attrs["index"], type):
+            whole[node.output] = new
+        else:
+            nodes.append(replace(changed, inputs=tuple(whole.get(v, v) for v in changed.inputs)))
+    if old in body.outputs:
+        return None
+    inputs = (*body.inputs[:at], new, *body.inputs[at + 1 :])
+    outputs = tuple(whole.get(v, v) for v in body.outputs)
+    return replace(body, inputs=inputs, nodes=tuple(nodes), outputs=outputs)
+
+
+def _reading(node: Node, old: Value, new: Value, move: Move) -> Node | None:
+    if node.op is getitem:
+        index = move(node.attrs["index"])
+        return None if index is None else replace(node, inputs=(new,), attrs={"index": index})
+    if not is_region(node):
+        return None
+    lead = LEADING[node.op]
+    places = [i for i, v in enumerate(node.inputs) if v is old]
+    if any(i < lead or (is_loop(node) and i - lead >= constants(node)) for i in places):
+        return None
+    attrs = dict(node.attrs)
+    for name, program in node.attrs.items():
+        for i in places if isinstance(program, Graph) else ():
+            inner = with_read(attrs[name], i - lead, new.type, move)
+            if inner is None:
+                return None
+            attrs[name] = inner
+    inputs = tuple(new if v is old else v for v in node.inputs)
+    return replace(node, inputs=inputs, attrs=attrs)

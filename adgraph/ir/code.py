@@ -78,8 +78,22 @@ class Loops:
 
 
 @dataclass(frozen=True)
+class InnerLoop:
+    """The inner loop of a (generalized) ufunc: `ufunc` by module and name, `types` of float64.
+
+    Its integers are `dimensions` extents (how often it runs, the core dimensions), then strides in
+    bytes. With `fails` the loop may fail, which it tells by the invalid flag.
+    """
+
+    ufunc: str
+    types: str
+    dimensions: int
+    fails: bool = False
+
+
+@dataclass(frozen=True)
 class Routine:
-    """A BLAS or LAPACK routine of `adgraph.lower.blas`.
+    """A BLAS or LAPACK routine of `adgraph.lower.blas`, by its name, or the loop of a ufunc.
 
     `sizes(types, attrs)` gives its integers; `scratch(types, attrs)` the types of its workspaces.
     A `strided` routine takes stacks of matrices with any strides BLAS has, and their strides after
@@ -87,7 +101,7 @@ class Routine:
     adds to its first operand, in the place of that if it dies.
     """
 
-    name: str
+    name: str | InnerLoop
     sizes: Callable[[Types, dict[str, Any]], tuple[int, ...]]
     scratch: Callable[[Types, dict[str, Any]], Types] = lambda types, attrs: ()
     strided: bool = False

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from adgraph.ir.code import Loops, Routine
+from adgraph.ir.code import InnerLoop, Loops, Routine
 from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Node
 from adgraph.ir.types import Shape
@@ -18,7 +18,7 @@ from adgraph.lower.pool import SplitCall
 from adgraph.lower.tiles import Tile, tile_for
 
 # A text, a routine of `blas` by name and dtype, a product of `tiles`, or what runs another callee.
-Callee = KernelSource | tuple[str, str] | Tile | SplitCall
+Callee = KernelSource | tuple[str | InnerLoop, str] | Tile | SplitCall
 
 _PARAMETERS = re.compile(r"def kernel\((.*)\)")
 SHORT = 8  # an innermost loop of a text of so many trips is unrolled

@@ -16,7 +16,7 @@ from adgraph.analysis.cost import node_cost
 from adgraph.analysis.liveness import scratch_types
 from adgraph.analysis.space import Space
 from adgraph.errors import DtypeError, Location, message
-from adgraph.ir.code import Loops, Pieces, Routine
+from adgraph.ir.code import InnerLoop, Loops, Pieces, Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType
@@ -26,7 +26,7 @@ from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
 from adgraph.lower.fused import Operand, fused_nest, replay
-from adgraph.lower.inner_loops import LOOPS, inner_loop
+from adgraph.lower.inner_loops import inner_loop
 from adgraph.lower.kernel import KernelSource, compile_kernels
 from adgraph.lower.layout import Layout, box_layout, layouts
 from adgraph.lower.lift import NUMBERS, lifted
@@ -108,20 +108,14 @@ def lower(
 
     Kernels with much work run on up to `threads` threads.
     """
-    results = tuple(v.type for v in graph.outputs)
-    graph = with_real_interface(parts(graph))
-    _refuse_unsupported(graph)
-    settled = enclose(materialize(fuse(prepare_bodies(graph))))
-    if threads > 1:
-        settled = with_room(settled, threads)
-    schedule, plan = schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
+    settled, schedule, plan = arrange(graph, budget, threads)
     writer = _Writer(settled, schedule, plan, threads)
     calls = tuple(writer.calls())
     steps = _link(calls, backend)
     words = build_program(steps)
     return Program(
         settled,
-        results,
+        tuple(v.type for v in graph.outputs),
         schedule,
         plan,
         calls,
@@ -129,6 +123,18 @@ def lower(
         words,
         scratch_words(steps),
     )
+
+
+def arrange(
+    graph: Graph, budget: Budget | None = None, threads: int = 1
+) -> tuple[Graph, Schedule, Plan]:
+    """Make the kernels of a program, order them and place their arrays: all but the code."""
+    graph = with_real_interface(parts(graph))
+    _refuse_unsupported(graph)
+    settled = enclose(materialize(fuse(prepare_bodies(graph))))
+    if threads > 1:
+        settled = with_room(settled, threads)
+    return settled, *schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
 
 
 def with_room(graph: Graph, threads: int) -> Graph:
@@ -200,7 +206,7 @@ def _address(kernel: Callee, compiled: Iterator[int]) -> int:
     if isinstance(kernel, SplitCall):
         return split_address()
     routine, dtype = kernel
-    if routine in LOOPS:
+    if isinstance(routine, InnerLoop):
         return inner_loop(routine, dtype)
     address: int = getattr(blas, routine)(dtype)
     return address
@@ -509,6 +515,6 @@ def _source_text(kernel: Callee, origin: Location | None) -> str:
     if isinstance(kernel, Tile):
         return f"# {kernel.name}: a matrix product, see adgraph.lower.tiles"
     routine, dtype = kernel
-    if routine in LOOPS:
-        return f"# {routine} ({dtype}): the inner loop of {LOOPS[routine].module}.{routine}"
+    if isinstance(routine, InnerLoop):
+        return f"# {routine.ufunc} ({dtype}): its inner loop"
     return f"# {routine} ({dtype}): BLAS/LAPACK, see adgraph.lower.blas.{routine}"

@@ -122,7 +122,8 @@ matmul_add = register(
 # --- square matrices ------------------------------------------------------------------------------
 
 
-def _check_square(name: str, a: ArrayType) -> None:
+def check_square(name: str, a: ArrayType) -> None:
+    """Refuse what is no stack of square matrices."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise MatrixError(
             message(
@@ -134,7 +135,7 @@ def _check_square(name: str, a: ArrayType) -> None:
 
 def _square_type(name: str) -> Callable[[ArrayType], ArrayType]:
     def infer(a: ArrayType) -> ArrayType:
-        _check_square(name, a)
+        check_square(name, a)
         return a
 
     return infer
@@ -185,7 +186,7 @@ def _lu(a: Any) -> tuple[Any, Any]:
 
 
 def _lu_type(a: ArrayType) -> Types:
-    _check_square("an LU factorization", a)
+    check_square("an LU factorization", a)
     return a, ArrayType(np.dtype(np.int32), a.shape[:-1])
 
 
@@ -321,7 +322,7 @@ def _triangular_solve(a: Any, b: Any, *, lower: bool, transposed: bool, right: b
 def _triangular_solve_type(
     a: ArrayType, b: ArrayType, *, lower: bool, transposed: bool, right: bool = False
 ) -> ArrayType:
-    _check_square("triangular_solve", a)
+    check_square("triangular_solve", a)
     turned = b.with_shape((*b.shape[:-2], b.shape[-1], b.shape[-2])) if right else b
     _check_right_side("triangular_solve", a, turned)
     return b
@@ -443,7 +444,7 @@ def _over_matrix(x: Any) -> Any:
 
 
 def _det_type(a: ArrayType) -> ArrayType:
-    _check_square("a determinant", a)
+    check_square("a determinant", a)
     return a.with_shape(a.shape[:-2])
 
 
@@ -516,7 +517,7 @@ def _cholesky_vjp(ct: Any, y: Any, a: Any) -> tuple[Any]:
 
 
 def _cholesky_type(a: ArrayType) -> ArrayType:
-    _check_square("a Cholesky factorization", a)
+    check_square("a Cholesky factorization", a)
     if a.dtype.kind == "c":
         raise DtypeError(
             message(

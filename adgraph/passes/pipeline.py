@@ -1,7 +1,9 @@
 """The passes in order, and the report of what they did.
 
 `CANONICAL` runs on a program before its derivatives are taken, `FINAL` on derivatives, `COMPILED`
-on the program that will be compiled. `run_pipeline(graph, passes)` gives the graph and a `Report`.
+on the program that will be compiled: they are `SETTLED`, which decide what is computed, and `LAST`,
+before which loops may be made to keep snapshots. `run_pipeline(graph, passes)` gives the graph and
+a `Report`.
 The environment variable `ADGRAPH_DUMP=simplify,cse` (or `all`) writes the text before and after
 those passes to standard error, or into the folder `ADGRAPH_DUMP_DIR`.
 """
@@ -92,7 +94,9 @@ FINAL = (
     DCE,
     HOIST,
 )
-COMPILED = (PARTS, *CANONICAL, *FINAL, WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
+SETTLED = (PARTS, *CANONICAL, *FINAL)
+LAST = (WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
+COMPILED = (*SETTLED, *LAST)
 
 
 @dataclass(frozen=True)

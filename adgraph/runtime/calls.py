@@ -11,6 +11,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from adgraph.lower.kernel import ModuleSource, compile_modules
 from adgraph.lower.program import Program
 from adgraph.runtime import entrance
 from adgraph.runtime.arena import address, new_arena
-from adgraph.runtime.entrance import ARRAY, BOOL, FLOAT, HEADER, INT, ITEM, SCALAR
 from adgraph.runtime.numpy_interface import numpy_interface
+from adgraph.runtime.objects import ARRAY, BOOL, FLOAT, HEADER, INT, ITEM, SCALAR
 from adgraph.runtime.recycling import are_recycled, recycling
 from adgraph.tracing.tracer import PythonNumber
 
@@ -77,12 +78,14 @@ def native_call(
     packed: bool,
     releases: bool,
     copies: bool,
+    failed: Callable[[int], None],
 ) -> NativeCall | None:
     """Make the Python function of a program; `None` where the platform has no way to do it.
 
     It returns a tuple of results if `packed`, else the only result. The program runs without the
     GIL if it `releases` it. Arrays that are not in C order it `copies`, or does not take. It may
-    run in several threads at once: to all but the first it answers `OTHERWISE`.
+    run in several threads at once: to all but the first it answers `OTHERWISE`. The driver's code
+    of a run that failed goes to `failed`; if that does not raise, the answer is `OTHERWISE`.
     """
     interface = native_interface()
     if interface is None:
@@ -102,6 +105,7 @@ def native_call(
             "results": len(results),
             "releases": releases,
             "packs": packed,
+            "failed": id(failed),
             "program": address(program.words),
             "sources": arena.sources_address,
             "scratch": arena.scratch_address,
@@ -125,7 +129,7 @@ def native_call(
         )
         record[start : start + len(ITEM)] = words
     # The function holds what the record's addresses point to.
-    owned = (address(record), record, arena, program, items, shapes, dtypes, slots)
+    owned = (address(record), record, arena, program, items, shapes, dtypes, slots, failed)
     call: NativeCall = interface.new_function(owned)
     return call
 
@@ -173,5 +177,62 @@ class _MethodDefinition(ctypes.Structure):
 
 
 def _method_definition() -> _MethodDefinition:
+    return _MethodDefinition(b"call", _entrance(entrance.METHOD), METH_FASTCALL, None)
+
+
+def _entrance(which: int) -> int:
     (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT)])
-    return _MethodDefinition(b"call", code, METH_FASTCALL, None)
+    address: int = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(code)(which)
+    return address
+
+
+# --- instances that are called natively ----------------------------------------------------------
+
+
+class _Slot(ctypes.Structure):
+    """CPython's PyType_Slot."""
+
+    _fields_ = (("slot", ctypes.c_int), ("function", ctypes.c_void_p))
+
+
+class _Spec(ctypes.Structure):
+    """CPython's PyType_Spec."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("size", ctypes.c_int),
+        ("item_size", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(_Slot)),
+    )
+
+
+TP_CALL = 50  # Py_tp_call
+IS_BASE = 1 << 10  # Py_TPFLAGS_BASETYPE
+
+
+@functools.cache
+def natively_called() -> type:
+    """Return a type whose instances are called by `entrance`, for others to derive from.
+
+    What an instance's attribute `ways` must be says `ways_of`.
+    """
+    slots = (_Slot * 2)(_Slot(TP_CALL, _entrance(entrance.CALL)), _Slot(0, None))
+    name, size = b"adgraph.NativelyCalled", object.__basicsize__
+    spec = _Spec(name, size, 0, IS_BASE, slots)
+    make = ctypes.pythonapi.PyType_FromSpec
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
+    made: type = make(ctypes.addressof(spec))
+    return made
+
+
+def ways_of(
+    calls: Sequence[NativeCall], under_way: list[bool], left_to: Callable[..., Any]
+) -> tuple[Any, ...]:
+    """Return the attribute `ways` for native functions; other calls are left out.
+
+    `left_to(instance, args, kwargs)` is called where none of them takes the arguments, or where the
+    list is not empty.
+    """
+    native = (call.__self__ for call in calls if isinstance(call, BuiltinFunctionType))
+    return (under_way, left_to, *native)

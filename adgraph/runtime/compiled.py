@@ -23,7 +23,7 @@ from adgraph.runtime.arena import Arena, Array, address, new_arena
 from adgraph.runtime.guarded import run_guarded, wants_guards
 from adgraph.runtime.recycling import array_maker
 
-SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY = 1, 2, 3, 4, 5
+SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY, FAILED = 1, 2, 3, 4, 5, 6
 
 
 class Compiled:
@@ -61,6 +61,12 @@ class Compiled:
         except IndexError:
             return new_arena(self.program)
 
+    def fail(self, code: int) -> None:
+        """Raise what a code of the driver means, unless a program with more room may succeed."""
+        error = self.error(code)
+        if not isinstance(error, CapacityError):
+            raise error
+
     def error(self, code: int) -> Exception:
         """Return what a code of the driver means, at the user's line."""
         failed = failure(code)
@@ -75,6 +81,9 @@ class Compiled:
             return _outside(node)
         if failed.status == OUT_OF_CAPACITY:
             return CapacityError(message("a loop outgrew the tape of its derivative", at=location))
+        if failed.status == FAILED:
+            words = f"{node.op.name} did not converge"
+            return np.linalg.LinAlgError(message(words, at=location))
         if failed.status == EMPTY:
             return ShapeError(message(nothing_selected(_attribute(node, "name")), at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")

@@ -19,7 +19,6 @@ import numpy as np
 from adgraph.analysis.cost import node_cost
 from adgraph.ir.code import Control
 from adgraph.ir.graph import Graph
-from adgraph.lower.program import Program
 from adgraph.runtime.calls import (
     NOTHING,
     OTHERWISE,
@@ -29,6 +28,7 @@ from adgraph.runtime.calls import (
     native_call,
     result_item,
 )
+from adgraph.runtime.compiled import Compiled
 from adgraph.tracing.trace import Abstract, Static, Trace
 from adgraph.tracing.tree import LEAF, Branch, Leaf, Statements, Structure
 
@@ -36,7 +36,7 @@ LONG_SECONDS = 20e-6  # a program estimated longer runs without the GIL, which c
 
 
 def direct_call(
-    structure: Structure, leaves: Sequence[Abstract | Static], trace: Trace, program: Program
+    structure: Structure, leaves: Sequence[Abstract | Static], trace: Trace, compiled: Compiled
 ) -> NativeCall | None:
     """Return the direct call of a program; None if its calls need Python.
 
@@ -45,6 +45,7 @@ def direct_call(
     """
     if trace.written or trace.separate:
         return None
+    program = compiled.program
     arguments = [argument_item(x.type, x.weak, x.box) for x in leaves if isinstance(x, Abstract)]
     results = [result_item(t, w) for t, w in zip(program.results, trace.weak, strict=True)]
     if not _all_described(arguments) or not _all_described(results):
@@ -58,6 +59,7 @@ def direct_call(
         packed=trace.result is not LEAF or bool(trace.static),
         releases=is_long(program.graph),
         copies=not trace.order_matters,
+        failed=compiled.fail,
     )
     if native is None:
         return None

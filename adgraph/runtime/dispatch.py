@@ -22,10 +22,11 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.backend import Backend
 from adgraph.lower.program import lower
-from adgraph.passes.pipeline import COMPILED, Report, run_pipeline
+from adgraph.passes.pipeline import COMPILED, SETTLED, Report, run_pipeline
 from adgraph.runtime.calls import OTHERWISE, NativeCall
 from adgraph.runtime.compiled import Compiled
 from adgraph.runtime.direct import direct_call
+from adgraph.runtime.fitting import fitted
 from adgraph.schedule.budget import Budget
 from adgraph.tracing.trace import Abstract, Static, Trace, abstract, static, trace_function
 from adgraph.tracing.tree import (
@@ -77,7 +78,7 @@ class Entry:
         if self.compiled.guarded:
             return None
         signature = self.signature
-        return direct_call(signature.structure, signature.leaves, self.trace, self.compiled.program)
+        return direct_call(signature.structure, signature.leaves, self.trace, self.compiled)
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """Call the program on leaves of its signature, which the direct call has not taken."""
@@ -294,14 +295,26 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
     names = _input_names(signature)
     with collector_paused():
         trace = trace_function(function, signature.structure, signature.leaves, names)
-        graph, report = run_pipeline(trace.graph, COMPILED)
-        compiled = Compiled(lower(graph, options.memory_budget, options.backend, options.threads))
+        graph, report, budget = _passed(trace.graph, options)
+        compiled = Compiled(lower(graph, budget, options.backend, options.threads))
     inputs = tuple(
         (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )
     return Entry(signature, trace, graph, report, compiled, inputs, tape_capacity())
+
+
+def _passed(graph: Graph, options: Options) -> tuple[Graph, Report, int | None]:
+    """Run the passes; for a memory budget, with snapshots in loops that record too much.
+
+    Return the budget in bytes, too.
+    """
+    if options.memory_budget is None:
+        return *run_pipeline(graph, COMPILED), None
+    settled, report = run_pipeline(graph, SETTLED)
+    last, more, budget = fitted(settled, options.memory_budget, options.threads)
+    return last, Report(report.graph, (*report.records, *more.records)), budget
 
 
 @contextmanager

@@ -100,8 +100,7 @@ def draw_image(random: Generator) -> tuple[np.ndarray[Any, Any], ...]:
     """Return an image and the weights of all convolutions."""
     wide = [CHANNELS * 2**k for k in range(LEVELS)]
     down = [pair for k, n in enumerate(wide) for pair in ((n, wide[k - 1] if k else n), (n, n))]
-    after = [wide[-1], *reversed(wide[1:])]
-    up = [(n // 2 if k else n, a + n) for k, (n, a) in enumerate(zip(wide[::-1], after))]
+    up = [(max(n // 2, CHANNELS), 2 * n) for n in reversed(wide)]
     return (
         random.normal(size=(CHANNELS, IMAGE, IMAGE)),
         *(random.normal(size=(3, 3, *shape)) / (9 * shape[1]) ** 0.5 for shape in (*down, *up)),

@@ -12,6 +12,7 @@ import numpy as np
 
 from adgraph.errors import MatrixError, ShapeError, message
 from adgraph.ir.op import type_of
+from adgraph.ops import decompositions
 from adgraph.ops import linalg as ops
 from adgraph.ops.reduction import root
 from adgraph.ops.reduction import unit as unit_shape
@@ -30,6 +31,7 @@ from adgraph.tracing.numpy_api.table import implements, method, refuse, store
 from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 
 SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
+EighResult = type(np.linalg.eigh(np.eye(1)))
 
 
 # --- products -------------------------------------------------------------------------------------
@@ -274,6 +276,24 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     if not upper:
         return ops.cholesky(x)
     return matrix_transpose(ops.cholesky(matrix_transpose(x)))
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  NumPy's name
+    return EighResult(*decompositions.eigh(_lower(a, UPLO)))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803
+    return decompositions.eigh(_lower(a, UPLO))[0]
+
+
+def _lower(a: Any, uplo: str) -> Any:
+    """Return a matrix whose lower triangle is the one that is to be read."""
+    if uplo.upper() not in ("L", "U"):
+        raise ValueError(message(f"UPLO={uplo!r} names no triangle", "", 'write "L" or "U"'))
+    x = _matrix(a)
+    return x if uplo.upper() == "L" else _conjugate(matrix_transpose(x))
 
 
 @implements(np.linalg.matrix_transpose)

@@ -1,0 +1,206 @@
+"""Fit a derivative program with loops into a memory budget: snapshots in place of tapes.
+
+For every loop that records, `loop_curve` gives the ways to reverse it that cost least for their
+bytes (a model: exact counts of trips and rows, estimated seconds of a trip). `choices` composes the
+curves of all loops of a program. `fitted` takes the cheapest choice whose plan, made in full, meets
+the budget; what is left over is for the schedule, which may run other nodes again. Choices do not
+depend on the budget, so more bytes never cost more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from adgraph.analysis.cost import graph_cost, node_cost
+from adgraph.analysis.revolve import advances
+from adgraph.errors import BudgetError
+from adgraph.ir.graph import Graph, Node
+from adgraph.lower.program import arrange
+from adgraph.passes.pipeline import LAST, Report, run_pipeline
+from adgraph.passes.snapshots import Plan, with_snapshots
+from adgraph.passes.taped import TapedLoop, taped_loops
+from adgraph.schedule.budget import Budget, estimated_seconds, in_bytes
+
+SIZES = 64  # lengths of a segment, and numbers of snapshots, that are tried
+MOST_SEGMENTS = 2**16  # each has an entry in the tables of the reversal
+POINTS = 256  # of a composed curve
+COPY_RATE = 2e10  # bytes a second of a state that is written or read back
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan for each loop that has one, by its number, and what the model says of them."""
+
+    plans: Mapping[int, Plan]
+    nbytes: int
+    seconds: float
+
+    def apply(self, graph: Graph) -> tuple[Graph, Report]:
+        """Return a settled program with these plans, ready to be lowered."""
+        return run_pipeline(with_snapshots(graph, self.plans) if self.plans else graph, LAST)
+
+
+# --- the curve of one loop ------------------------------------------------------------------------
+
+
+def loop_curve(taped: TapedLoop) -> list[tuple[int, float, Plan | None]]:
+    """Return bytes, seconds and plan of the ways to reverse a loop, the fastest one first."""
+    found: list[tuple[int, float, Plan | None]] = [
+        (taped.trips * taped.row_bytes, _seconds(taped.forward), None)
+    ]
+    found += _ways(taped)
+    return _best(found)
+
+
+def _ways(taped: TapedLoop) -> Iterator[tuple[int, float, Plan]]:
+    numbers = [k for k in range(len(taped.forward.outputs)) if k not in taped.tapes]
+    recording = _seconds(taped.forward) / taped.trips
+    sweeping = _advancing(taped, numbers)
+    advancing = _advancing(taped, taped.state)
+    copying = 2 * taped.state_bytes / COPY_RATE
+    for segment in _sizes(taped.trips):
+        segments = taped.trips // segment
+        if segments > MOST_SEGMENTS:
+            continue
+        for snapshots in _sizes(max(segments - 1, 1)):
+            rows = min(snapshots + 1, segments)
+            nbytes = rows * taped.state_bytes + (segment + taped.trips % segment) * taped.row_bytes
+            again = (advances(segments, snapshots) - (segments - 1)) * segment
+            seconds = taped.trips * (sweeping + recording) + again * advancing + segments * copying
+            yield nbytes, seconds, Plan(snapshots, segment)
+
+
+def _sizes(most: int) -> list[int]:
+    """Return numbers up to the greatest, about equally far apart as ratios."""
+    return sorted({round(most ** (i / SIZES)) for i in range(SIZES + 1)})
+
+
+def _seconds(node: Node) -> float:
+    return node_cost(node).seconds
+
+
+def _advancing(taped: TapedLoop, numbers: Sequence[int]) -> float:
+    """Estimate a trip that records nothing."""
+    node = replace(taped.forward, attrs={**taped.forward.attrs, "body": taped.advancing(numbers)})
+    return _seconds(node) / taped.trips
+
+
+def _best(
+    ways: list[tuple[int, float, Plan | None]],
+) -> list[tuple[int, float, Plan | None]]:
+    """Keep those that no other one beats in both bytes and seconds, the fastest first."""
+    kept: list[tuple[int, float, Plan | None]] = []
+    for way in sorted(ways, key=lambda way: (way[1], way[0])):
+        if not kept or way[0] < kept[-1][0]:
+            kept.append(way)
+    return kept
+
+
+# --- all loops of a program -----------------------------------------------------------------------
+
+
+def choices(graph: Graph) -> tuple[Choice, ...]:
+    """Return plans for the loops of a settled program, from the fastest to that of least bytes.
+
+    The first one keeps all tapes. Seconds are those of the whole program.
+    """
+    loops = taped_loops(graph)
+    recorded = sum(_seconds(taped.forward) for taped in loops)
+    composed = [Choice({}, 0, graph_cost(graph).seconds - recorded)]
+    for number, taped in enumerate(loops):
+        composed = _composed(composed, number, loop_curve(taped))
+    return tuple(composed)
+
+
+def _composed(
+    before: Sequence[Choice], number: int, curve: Sequence[tuple[int, float, Plan | None]]
+) -> list[Choice]:
+    """Combine the choices for some loops with the curve of one more."""
+    both = [
+        Choice(
+            choice.plans if plan is None else {**choice.plans, number: plan},
+            choice.nbytes + nbytes,
+            choice.seconds + seconds,
+        )
+        for choice in before
+        for nbytes, seconds, plan in curve
+    ]
+    kept: list[Choice] = []
+    for choice in sorted(both, key=lambda choice: (choice.seconds, choice.nbytes)):
+        if not kept or choice.nbytes < kept[-1].nbytes:
+            kept.append(choice)
+    return _thinned(kept)
+
+
+def _thinned(found: list[Choice]) -> list[Choice]:
+    if len(found) <= POINTS:
+        return found
+    last = len(found) - 1
+    return [found[round(i * last / (POINTS - 1))] for i in range(POINTS)]
+
+
+# --- the choice for a budget ----------------------------------------------------------------------
+
+
+def fitted(graph: Graph, budget: Budget, threads: int = 1) -> tuple[Graph, Report, int]:
+    """Return a settled program ready to be lowered within a budget, and the budget in bytes.
+
+    Where even the choice of least bytes needs more, a schedule may still meet it.
+    """
+    found = choices(graph)
+    first = _Made(graph, threads, found[0])
+    peak = first.peak_bytes
+    allowed = in_bytes(budget, peak)
+    if peak <= allowed or len(found) == 1:
+        return *first.made, allowed
+    others = [_Made(graph, threads, choice) for choice in found[1:]]
+    fitting = _first_fitting(others, allowed)
+    seconds = _rescheduled(first, allowed)
+    if seconds is not None and (fitting is None or seconds <= fitting.choice.seconds):
+        return *first.made, allowed
+    return *(others[-1] if fitting is None else fitting).made, allowed
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A choice, made and arranged when it is asked for."""
+
+    graph: Graph
+    threads: int
+    choice: Choice
+
+    @cached_property
+    def made(self) -> tuple[Graph, Report]:
+        """The program with this choice."""
+        return self.choice.apply(self.graph)
+
+    @cached_property
+    def peak_bytes(self) -> int:
+        """The peak of its plan."""
+        _, _, plan = arrange(self.made[0], None, self.threads)
+        return plan.peak_bytes
+
+
+def _first_fitting(made: Sequence[_Made], budget: int) -> _Made | None:
+    """Return the first choice that fits, by bisection: the bytes fall from one to the next."""
+    low, high = 0, len(made) - 1
+    if made[high].peak_bytes > budget:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if made[middle].peak_bytes <= budget:
+            high = middle
+        else:
+            low = middle + 1
+    return made[high]
+
+
+def _rescheduled(made: _Made, budget: int) -> float | None:
+    """Return the seconds of a program by a schedule that meets a budget, if there is one."""
+    try:
+        _, schedule, plan = arrange(made.made[0], budget, made.threads)
+    except BudgetError:
+        return None
+    return estimated_seconds((schedule, plan))

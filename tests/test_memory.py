@@ -1,0 +1,184 @@
+"""The plan of a program's arrays and its curve of bytes against time: true, readable, drawn."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from adgraph import checkpoint, trace
+from adgraph.chart import Frame
+from adgraph.curve import CurvePoint, MemoryCurve
+from adgraph.errors import AdgraphError
+from adgraph.timeline import Buffer, MemoryPlan
+
+N = 96
+W = np.random.default_rng(0).standard_normal((N, N)) / 10
+X = np.random.default_rng(1).standard_normal((N, N))
+
+
+def layer(w: Any, x: Any) -> Any:
+    return np.tanh(np.tanh(w @ x) @ w)
+
+
+def network(w: Any, x: Any) -> Any:
+    for _ in range(4):
+        x = layer(w, x)
+    return np.sum(x**2)
+
+
+def marked(w: Any, x: Any) -> Any:
+    for _ in range(4):
+        x = checkpoint(layer)(w, x)
+    return np.sum(x**2)
+
+
+def loop(w: Any, x: Any) -> Any:
+    for _ in range(100):
+        x = np.tanh(w @ x)
+    return np.sum(x)
+
+
+PROGRAMS = {
+    "plain": trace(network),
+    "checkpointed": trace(marked),
+    "within a budget": trace(network, memory_budget=700_000),
+    "loop": trace(loop),
+}
+
+
+def plan_of(name: str) -> MemoryPlan:
+    return PROGRAMS[name].value_and_grad.plan(W, X if name != "loop" else X[0])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_plan_has_the_bytes_of_the_program_and_arrays_that_do_not_overlap(name: str) -> None:
+    plan = plan_of(name)
+    facts = PROGRAMS[name].value_and_grad.explain(W, X if name != "loop" else X[0])
+    assert plan.peak_bytes == facts.peak_bytes == plan.arena_bytes + plan.output_bytes
+    assert plan.arena_bytes == facts.arena_bytes
+    assert plan.recomputed == facts.recomputed
+    inside = [b for b in plan.buffers if b.kind != "result"]
+    assert max(b.offset + b.size for b in inside) <= plan.arena_bytes
+    assert max(plan.live()) <= plan.arena_bytes
+    for a, b in itertools.combinations(inside, 2):
+        together = a.start < b.end and b.start < a.end
+        assert not (together and a.offset < b.offset + b.size and b.offset < a.offset + a.size)
+
+
+def test_what_is_kept_lies_there_until_the_backward_program_reads_it() -> None:
+    plan = plan_of("plain")
+    turn = plan.steps.index("backward")
+    kept = [b for b in plan.buffers if b.kind == "forward" and b.start < turn < b.end]
+    assert len(kept) >= 8
+    assert all(b.location is not None and "test_memory.py" in str(b.location) for b in kept)
+
+
+def test_a_plan_prints_its_peak_and_the_largest_arrays_there() -> None:
+    text = str(plan_of("within a budget"))
+    assert re.match(r"memory of value_and_grad_network: peak [\d,]+ bytes: arena [\d,]+", text)
+    assert "of them again" in text.splitlines()[0]
+    assert "f64[96,96] of tanh" in text
+    assert "return np.tanh(np.tanh(w @ x) @ w)" in text
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_picture_of_a_plan_has_every_array_with_its_line(
+    name: str, in_empty_folder: Path
+) -> None:
+    plan = plan_of(name)
+    svg = plan.draw().svg
+    root = ElementTree.fromstring(svg)
+    arrays = [e for e in root.iter() if e.get("class") == "array"]
+    assert len(arrays) == len(plan.buffers)
+    assert sum(e.get("class") == "again" for e in root.iter()) == plan.recomputed
+    tips = [e.findtext("{http://www.w3.org/2000/svg}title") or "" for e in arrays]
+    assert any("test_memory.py" in tip and "bytes" not in tip for tip in tips)
+    assert ("budget 700 kB" in svg) == (name == "within a budget")
+    assert plan._repr_svg_() == svg
+    assert plan.draw().save("plan.svg").read_text(encoding="utf-8") == svg
+
+
+def test_a_plan_is_drawn_to_scale() -> None:
+    buffers = tuple(
+        Buffer("forward", offset, size, 0, 2, "f64[1] of add", None)
+        for offset, size in ((0, 100), (100, 400))
+    )
+    svg = MemoryPlan("f", ("forward", "forward"), buffers, 500, 0).draw().svg
+    low, high = map(float, re.findall(r"class='array'.*? height='([\d.]+)'", svg))
+    assert high == pytest.approx(4 * low, rel=1e-3)
+
+
+def test_a_program_of_nothing_has_a_plan_and_a_picture() -> None:
+    plan = trace(lambda x: x[::2]).plan(np.ones(6))
+    assert "memory of" in str(plan)
+    assert "</svg>" in MemoryPlan("f", (), (), 0, 0).draw().svg
+
+
+# --- the curve --------------------------------------------------------------------------------
+
+
+def test_less_memory_takes_more_time_and_every_point_is_a_budget_that_works() -> None:
+    gradient = trace(network).grad
+    curve = gradient.memory(W, X)
+    peaks = [point.peak_bytes for point in curve.points]
+    seconds = [point.seconds for point in curve.points]
+    assert len(peaks) > 3
+    assert sorted(peaks, reverse=True) == peaks
+    assert sorted(seconds) == seconds
+    assert curve.peak_bytes == gradient.explain(W, X).peak_bytes
+    assert curve.points[0].recomputed == 0
+    for point in (curve.points[1], curve.points[-1]):
+        within = trace(network, memory_budget=point.peak_bytes).grad
+        assert within.explain(W, X).peak_bytes <= point.peak_bytes
+        np.testing.assert_array_equal(within(W, X), gradient(W, X))
+
+
+def test_the_curve_does_not_depend_on_the_budget_of_the_function() -> None:
+    within = trace(network, memory_budget=0.5).grad.memory(W, X)
+    assert within == trace(network).grad.memory(W, X)
+
+
+def test_a_curve_can_be_measured() -> None:
+    curve = trace(network).grad.memory(W, X, measure=True)
+    assert all(point.measured is not None and point.measured > 0 for point in curve.points)
+    assert curve.ratio(curve.points[0]) == 1.0
+    assert "measured" in str(curve)
+    assert "measured time" in curve.draw().svg
+
+
+CURVE = MemoryCurve(
+    "grad_f", (CurvePoint(4_000_000, 1e-3, 0), CurvePoint(1_000_000, 1.5e-3, 7, None))
+)
+
+
+def test_a_curve_prints_as_a_table() -> None:
+    assert str(CURVE) == (
+        "memory of grad_f\\n"
+        "      peak bytes  share  estimated   time  again\\n"
+        "       4,000,000   100%       1 ms  1.00x      0\\n"
+        "       1,000,000    25%     1.5 ms  1.50x      7"
+    ).replace("\\n", "\n")
+    assert CURVE.least_bytes == 1_000_000
+
+
+def test_a_curve_is_a_picture_of_its_points(in_empty_folder: Path) -> None:
+    svg = CURVE.draw().svg
+    ElementTree.fromstring(svg)
+    assert svg.count("class='point'") == 2
+    assert "4 MB to 1 MB at 1.50 times the time" in svg
+    assert "7 kernels run again" in svg
+    assert CURVE._repr_svg_() == svg
+    assert CURVE.draw().save("curve.svg") == Path("curve.svg")
+    with pytest.raises(AdgraphError, match=r"ends in \.svg"):
+        CURVE.draw().save("curve.png")
+
+
+def test_numbers_on_axes_are_round_and_reach_above_the_highest() -> None:
+    assert Frame.around(3, 1_550_848).top == 1_600_000
+    assert Frame.around(3, 0).top > 0
