@@ -6,20 +6,34 @@ found; it prints as a table and draws itself. `adgraph.api.memory` makes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from adgraph.chart import Chart, Frame, chart, show_bytes, title, words
+from adgraph.chart import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Chart,
+    chart,
+    show_bytes,
+    title,
+    words,
+)
 
-LINE = "#0072b2"
-MEASURED = "#d55e00"
+ESTIMATED, MEASURED = "#0072b2", "#d55e00"
+INSET = 14  # of the first and the last point
+TIMES = (1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One way to run a program: its peak, what it takes, how many kernels run again.
+    """One way to run a program: its peak, the time it takes, and what it does to keep to that.
 
     Given as a budget, `peak_bytes` makes a program of that peak or less. `seconds` are estimated,
     `measured` is the least of several runs.
@@ -27,7 +41,7 @@ class CurvePoint:
 
     peak_bytes: int
     seconds: float
-    recomputed: int
+    how: str
     measured: float | None = None
 
 
@@ -60,14 +74,14 @@ class MemoryCurve:
         head = f"{'peak bytes':>16} {'share':>6} {'estimated':>10}"
         head += f" {'measured':>10}" if measured else ""
         rows = map(self._row, self.points)
-        return "\n".join([f"memory of {self.name}", f"{head} {'time':>6} {'again':>6}", *rows])
+        return "\n".join([f"memory of {self.name}", f"{head} {'time':>7}  how", *rows])
 
     def _row(self, point: CurvePoint) -> str:
-        row = f"{point.peak_bytes:>16,} {point.peak_bytes / self.peak_bytes:>6.0%}"
+        row = f"{point.peak_bytes:>16,} {_percent(point.peak_bytes / self.peak_bytes):>6}"
         row += f" {show_seconds(point.seconds):>10}"
         if point.measured is not None:
             row += f" {show_seconds(point.measured):>10}"
-        return f"{row} {self.ratio(point):>5.2f}x {point.recomputed:>6}"
+        return f"{row} {self.ratio(point):>6.2f}x  {point.how}"
 
     def draw(self) -> Chart:
         """Return bytes against time as a chart; hover over a point to read it."""
@@ -88,20 +102,19 @@ def show_seconds(seconds: float) -> str:
 
 
 def _parts(curve: MemoryCurve) -> Iterator[str]:
-    ratios = [curve.ratio(point) for point in curve.points]
-    longest = max(1.25, 1.05 * max(ratios))
-    frame = Frame.around(longest - 0.95, curve.peak_bytes)  # times from 0.95 of the first on
-    yield from frame.lines()
     measured = curve.points[0].measured is not None
+    ratios = [curve.ratio(point) for point in curve.points]
+    axes = _Axes(max(1.25, *ratios), 0.8 * curve.least_bytes, 1.25 * curve.peak_bytes)
+    yield from axes.lines()
     yield title(
         f"memory of {curve.name}: {show_bytes(curve.peak_bytes)} to "
         f"{show_bytes(curve.least_bytes)} at {ratios[-1]:.2f} times the time"
     )
     places = [
-        (frame.x(ratio - 0.95), frame.y(point.peak_bytes))
+        (axes.x(max(ratio, 1.0)), axes.y(point.peak_bytes))
         for ratio, point in zip(ratios, curve.points, strict=True)
     ]
-    colour = MEASURED if measured else LINE
+    colour = MEASURED if measured else ESTIMATED
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     yield f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='1.6'/>"
     for (x, y), point in zip(places, curve.points, strict=True):
@@ -110,22 +123,66 @@ def _parts(curve: MemoryCurve) -> Iterator[str]:
             f"<circle class='point' cx='{x:.1f}' cy='{y:.1f}' r='4' fill='white' "
             f"stroke='{colour}' stroke-width='2'><title>{tip}</title></circle>"
         )
-    yield words(frame.x(0.05) + 8, frame.y(curve.peak_bytes) - 6, "everything is kept")
-    times = _times(longest)
-    marks = [(time - 0.95, f"{time:g}x") for time in times]
     kind = "measured" if measured else "estimated"
-    yield from frame.below(marks, f"{kind} time, in times of that without a budget")
+    caption = f"{kind} time, in times of that without a budget"
+    yield words((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, caption, "middle", "fill='#444'")
 
 
-def _times(longest: float) -> list[float]:
-    """Return round ratios from one to the longest."""
-    step = next(s for s in (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if longest < 1 + 8 * s)
-    return [round(1 + i * step, 2) for i in range(int((longest - 1) / step) + 1)]
+@dataclass(frozen=True)
+class _Axes:
+    """Logarithmic axes: times from one up to the longest, bytes between two limits."""
+
+    longest: float
+    low: float
+    high: float
+
+    def x(self, ratio: float) -> float:
+        return LEFT + INSET + (WIDTH - LEFT - RIGHT - 2 * INSET) * _share(ratio, 1, self.longest)
+
+    def y(self, nbytes: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _share(nbytes, self.low, self.high)
+
+    def lines(self) -> Iterator[str]:
+        """Draw a line at round numbers of bytes, and marks at round times."""
+        for nbytes in _apart(_round_numbers(self.low, self.high), self.y, 22):
+            y = self.y(nbytes)
+            yield f"<path d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' stroke='#ddd'/>"
+            yield words(LEFT - 6, y + 4, show_bytes(nbytes), "end", "fill='#444'")
+        bottom = HEIGHT - BOTTOM
+        yield f"<path d='M{LEFT} {bottom}H{WIDTH - RIGHT}' stroke='#888'/>"
+        for ratio in _apart([t for t in TIMES if t <= self.longest], self.x, 40):
+            x = self.x(ratio)
+            yield f"<path d='M{x:.1f} {bottom}v5' stroke='#888'/>"
+            yield words(x, bottom + 18, f"{ratio:g}x", "middle", "fill='#444'")
+
+
+def _share(number: float, low: float, high: float) -> float:
+    return math.log(number / low) / math.log(high / low)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [m * 10.0**k for k in powers for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+
+
+def _apart(
+    numbers: Sequence[float], place: Callable[[float], float], distance: float
+) -> Iterator[float]:
+    """Yield the numbers that are not too near to the one before."""
+    before = math.inf
+    for number in numbers:
+        if abs(place(number) - before) >= distance:
+            before = place(number)
+            yield number
 
 
 def _tip(curve: MemoryCurve, point: CurvePoint) -> str:
+    share = _percent(point.peak_bytes / curve.peak_bytes)
     return (
-        f"{show_bytes(point.peak_bytes)} ({point.peak_bytes:,} bytes), "
-        f"{point.peak_bytes / curve.peak_bytes:.0%} of the peak\n"
-        f"{curve.ratio(point):.2f} times the time, {point.recomputed} kernels run again"
+        f"{show_bytes(point.peak_bytes)} ({point.peak_bytes:,} bytes), {share} of the peak\n"
+        f"{curve.ratio(point):.2f} times the time: {point.how}"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"

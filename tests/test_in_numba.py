@@ -254,3 +254,37 @@ def test_signatures_that_c_has_not_are_refused(function: Any, args: Any, words: 
 def test_an_unknown_c_signature_names_those_that_exist() -> None:
     with pytest.raises(AdgraphError, match="npy_intp"):
         trace(lambda x: x).low_level_callable(1.0, signature="float (float)")
+
+
+class Spring:
+    """An object with traced methods."""
+
+    stiffness = 3.0
+
+    @trace
+    def energy(self, x):  # type: ignore[no-untyped-def]
+        return 0.5 * self.stiffness * x**2
+
+    @trace
+    def total(self, x):  # type: ignore[no-untyped-def]
+        return np.sum(self.stiffness * x**3)
+
+
+def test_methods_and_their_derivatives_are_called_inside_njit() -> None:
+    energy, force = Spring().energy.numba, Spring().energy.grad.numba
+
+    @njit
+    def both(x: Any) -> Any:
+        return energy(x) + force(x)
+
+    assert both(2.0) == 12.0
+
+
+def test_methods_are_callbacks_of_scipy() -> None:
+    value, _ = integrate.quad(Spring().energy.low_level_callable(0.0), 0, 1)
+    assert value == pytest.approx(0.5)
+
+
+def test_methods_have_products_of_hessian_and_vector() -> None:
+    product = Spring().total.hvp(np.ones(2), np.array([1.0, 2.0]))
+    np.testing.assert_allclose(product, [18.0, 36.0])

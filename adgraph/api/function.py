@@ -10,6 +10,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -133,9 +134,8 @@ class Function:
     def plan(self, *args: Any, **kwargs: Any) -> MemoryPlan:
         """Return where every array of the program lies, and when: `print` it, or `draw()` it."""
         entry = self.dispatch.entry(args, kwargs)
-        program, budget = entry.compiled.program, self.options.memory_budget
-        given = budget if isinstance(budget, int) else None
-        return memory_plan(program.schedule, program.plan, entry.trace.graph.name, given)
+        program, name = entry.compiled.program, entry.trace.graph.name
+        return memory_plan(program.schedule, program.plan, name, entry.budget)
 
     def memory(self, *args: Any, measure: bool = False, **kwargs: Any) -> MemoryCurve:
         """Return the bytes that budgets make of the program, against the time it then takes.
@@ -258,18 +258,45 @@ class Bound:
         """Call the method."""
         return self.function(self._instance, *args, **kwargs)
 
+    def hvp(self, x: Any, v: Any, *rest: Any, **kwargs: Any) -> Any:
+        """Return the product of Hessian and vector: see `adgraph.hvp`."""
+        return self._derived("hvp")(x, v, self._instance, *rest, **kwargs)
+
+    @property
+    def numba(self) -> Callable[..., Any]:
+        """The method of this instance, as it is now, as a function to call inside `@njit`."""
+        return self._alone().numba
+
+    def low_level_callable(self, *args: Any, signature: str | None = None) -> Any:
+        """Return a C callback of this instance, as it is now: see `adgraph.api.low_level`."""
+        return self._alone().low_level_callable(*args, signature=signature)
+
     def __getattr__(self, name: str) -> Any:
-        function = self.function
         if name in ("graph", "kernels", "source", "plan", "memory", "explain", "profile"):
-            return functools.partial(getattr(function, name), self._instance)
-        if name in BY_ARGUMENT and name != "hvp":  # its arguments are ordered otherwise
-            key = f"{name} of method"
-            if key not in function.derived:
-                function.derived[key] = BY_ARGUMENT[name](function, 1)
-            return Bound(function.derived[key], self._instance)
+            return functools.partial(getattr(self.function, name), self._instance)
+        if name in BY_ARGUMENT:
+            return Bound(self._derived(name), self._instance)
         if name in AT_POINT:
             return functools.partial(AT_POINT[name], self)
         raise AttributeError(f"a traced method has no attribute {name!r}")
+
+    def _derived(self, name: str) -> Function:
+        """Return a derivative by the argument behind the instance."""
+        key, derived = f"{name} of method", self.function.derived
+        if key not in derived:
+            derived[key] = BY_ARGUMENT[name](self.function, 1)
+        return derived[key]
+
+    def _alone(self) -> Function:
+        """Return the method as a function of which the instance is a constant."""
+
+        @functools.wraps(self.function.function)
+        def alone(*args: Any, **kwargs: Any) -> Any:
+            return self.function(self._instance, *args, **kwargs)
+
+        options = self.function.options
+        static = tuple(n - 1 for n in options.static_argnums if n > 0)
+        return Function(alone, replace(options, static_argnums=static))
 
 
 def trace(

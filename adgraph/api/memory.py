@@ -1,40 +1,84 @@
 """The curve of bytes against time of a program: begin with `memory_curve`.
 
-Each point is planned in full, so its bytes are exact; seconds are estimated from flops and bytes,
-or measured.
+Where a loop records what its derivative needs, a point is a way to record less: snapshots of what
+the loop carries, from which trips run again. Otherwise a point is a schedule that runs kernels
+again. Each is planned in full, so its bytes are exact; seconds are estimated, or measured.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from adgraph.api.function import Function
 from adgraph.curve import CurvePoint, MemoryCurve
-from adgraph.lower.program import may_share
+from adgraph.ir.graph import Graph
+from adgraph.looks import count
+from adgraph.lower.program import arrange, may_share
+from adgraph.passes.pipeline import SETTLED, run_pipeline
+from adgraph.runtime.fitting import Choice, choices
 from adgraph.schedule.pareto import pareto
 
+CHOICES = 24  # of the ways to reverse loops, planned in full
 ROUNDS = 7  # of measuring every point once; the least time counts
+KEPT = "everything kept"
 
 
 def memory_curve(
     f: Function, args: tuple[Any, ...], kwargs: dict[str, Any], *, measure: bool
 ) -> MemoryCurve:
     """Return the curve of a function's program for these arguments, whatever budget it has."""
-    free = _with_budget(f, None)
-    entry = free.dispatch.entry(args, kwargs)
-    graph = entry.compiled.program.graph
-    points = [
-        CurvePoint(point.peak_bytes, point.seconds, len(point.schedule.recomputed))
-        for point in pareto(graph, may_share=may_share(graph))
-    ]
+    graph = _with_budget(f, None).dispatch.entry(args, kwargs).trace.graph
+    settled, _ = run_pipeline(graph, SETTLED)
+    found = choices(settled)
+    threads = f.options.threads
+    points = [*_scheduled(settled, found[0], threads), *_with_loops(settled, found[1:], threads)]
+    kept = _undominated(points)
     if measure:
-        programs = [_with_budget(f, point.peak_bytes) for point in points]
+        programs = [_with_budget(f, point.peak_bytes) for point in kept]
         seconds = _measured(programs, args, kwargs)
-        points = [replace(p, measured=s) for p, s in zip(points, seconds, strict=True)]
-    return MemoryCurve(entry.trace.graph.name, tuple(points))
+        kept = [replace(p, measured=s) for p, s in zip(kept, seconds, strict=True)]
+    return MemoryCurve(graph.name, tuple(kept))
+
+
+def _scheduled(settled: Graph, choice: Choice, threads: int) -> Iterator[CurvePoint]:
+    """Yield the points of schedules in which kernels run again; loops record all."""
+    kernels, _, _ = arrange(choice.apply(settled)[0], None, threads)
+    first, *others = pareto(kernels, may_share=may_share(kernels))
+    yield CurvePoint(first.peak_bytes, choice.seconds, KEPT)
+    for point in others:
+        again = f"{count(len(point.schedule.recomputed), 'kernel')} again"
+        yield CurvePoint(point.peak_bytes, choice.seconds + point.seconds - first.seconds, again)
+
+
+def _with_loops(settled: Graph, found: Sequence[Choice], threads: int) -> Iterator[CurvePoint]:
+    """Yield the points of some of the ways to reverse the loops, the last one among them."""
+    last = len(found) - 1
+    for number in sorted(
+        {round(i * last / (CHOICES - 1)) for i in range(CHOICES)} if found else ()
+    ):
+        choice = found[number]
+        _, _, plan = arrange(choice.apply(settled)[0], None, threads)
+        yield CurvePoint(plan.peak_bytes, choice.seconds, _words(choice))
+
+
+def _words(choice: Choice) -> str:
+    plans = [choice.plans[number] for number in sorted(choice.plans)]
+    return ", ".join(
+        f"{count(p.snapshots, 'snapshot')} and {count(p.segment, 'trip')} recorded" for p in plans
+    )
+
+
+def _undominated(points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """Return the points that no other one beats in bytes and seconds, the fastest first."""
+    first, *others = points
+    kept = [first]
+    for point in sorted(others, key=lambda point: (point.seconds, point.peak_bytes)):
+        if point.peak_bytes < kept[-1].peak_bytes:
+            kept.append(point)
+    return kept
 
 
 def _with_budget(f: Function, budget: int | None) -> Function:

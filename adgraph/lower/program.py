@@ -51,7 +51,7 @@ from adgraph.lower.tiles import Tile, product
 from adgraph.passes.fuse import fuse
 from adgraph.passes.parts import parts
 from adgraph.schedule.budget import Budget, schedule_and_plan
-from adgraph.schedule.buffers import Plan
+from adgraph.schedule.buffers import MayShare, Plan
 from adgraph.schedule.schedule import Compute, Free, Schedule
 
 ARENA = 0
@@ -134,7 +134,7 @@ def arrange(
     settled = enclose(materialize(fuse(prepare_bodies(graph))))
     if threads > 1:
         settled = with_room(settled, threads)
-    return settled, *schedule_and_plan(settled, budget=budget, may_share=_Sharing(settled).allows)
+    return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))
 
 
 def with_room(graph: Graph, threads: int) -> Graph:
@@ -210,6 +210,11 @@ def _address(kernel: Callee, compiled: Iterator[int]) -> int:
         return inner_loop(routine, dtype)
     address: int = getattr(blas, routine)(dtype)
     return address
+
+
+def may_share(graph: Graph) -> MayShare:
+    """Return what tells which results of a program's kernels may lie where an operand does."""
+    return _Sharing(graph).allows
 
 
 class _Sharing:

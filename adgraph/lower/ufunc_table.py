@@ -46,6 +46,7 @@ def loop_and_data(module: str, ufunc: str, types: str) -> int:
         raise LookupError(f"{module}.{ufunc} has no inner loop for {types}")
     number = found.types.index(types)
     struct = _UfuncObject.from_address(id(found))
-    table = (ctypes.c_void_p * 2)(struct.functions[number], struct.data[number])
+    data = struct.data[number] if struct.data else None
+    table = (ctypes.c_void_p * 2)(struct.functions[number], data)
     _tables.append(table)
     return ctypes.addressof(table)

@@ -83,7 +83,7 @@ class Loop:
 
 def gufunc(
     name: str,
-    loop: Loop,
+    loop: Loop | None,
     pairs: Loop | None,
     evaluate: Callable[..., Any],
     infer: Callable[..., Any],
@@ -93,7 +93,7 @@ def gufunc(
     batch: Callable[..., Any],
     flops: Callable[..., float],
 ) -> Op:
-    """Register an op whose loop for real numbers is `loop`, and `pairs` for complex ones."""
+    """Register an op whose loop for real numbers is `loop`, and `pairs` if some are complex."""
     return register(
         Op(
             name=name,
@@ -104,7 +104,7 @@ def gufunc(
             vjp=vjp,
             batch=batch,
             flops=flops,
-            code=loop.code(infer),
+            code=loop.code(infer) if loop else None,
             parts=_of_pairs(name, pairs, evaluate, infer, flops) if pairs else None,
             differentiable=jvp is not None,
         )

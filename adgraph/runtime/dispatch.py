@@ -71,6 +71,7 @@ class Entry:
     compiled: Compiled
     inputs: tuple[tuple[int, Dtype], ...]  # position among the leaves
     capacity: int  # the trips that tapes of loops of unknown length have room for
+    budget: int | None  # in bytes
 
     @functools.cached_property
     def direct(self) -> NativeCall | None:
@@ -302,7 +303,7 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )
-    return Entry(signature, trace, graph, report, compiled, inputs, tape_capacity())
+    return Entry(signature, trace, graph, report, compiled, inputs, tape_capacity(), budget)
 
 
 def _passed(graph: Graph, options: Options) -> tuple[Graph, Report, int | None]:
