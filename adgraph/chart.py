@@ -124,7 +124,7 @@ def round_up(number: float) -> float:
     return next(r * power for r in ROUND if r * power >= number)
 
 
-def steps(count: int) -> list[int]:
+def ticks(count: int) -> list[int]:
     """Return about `TICKS` of the numbers from zero up to a count, round numbers apart."""
     return list(range(0, count, max(1, round(round_up(max(count, 1)) / TICKS))))
 

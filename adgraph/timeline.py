@@ -25,7 +25,7 @@ from adgraph.chart import (
     chart,
     legend,
     show_bytes,
-    steps,
+    ticks,
     title,
     words,
 )
@@ -104,9 +104,10 @@ class MemoryPlan:
     def __str__(self) -> str:
         live = self.live()
         again = f", {self.recomputed} of them again" if self.recomputed else ""
+        steps = f"{len(self.steps)} step" + ("" if len(self.steps) == 1 else "s")
         head = (
             f"memory of {self.name}: peak {self.peak_bytes:,} bytes: arena {self.arena_bytes:,}, "
-            f"results {self.output_bytes:,}; {len(self.steps)} steps{again}"
+            f"results {self.output_bytes:,}; {steps}{again}"
         )
         if not live or not max(live):
             return head
@@ -218,28 +219,47 @@ def _parts(plan: MemoryPlan) -> Iterator[str]:
     fills = [fill for name, fill in FILLS.items() if name in met]
     yield "<defs>" + "".join(fill.pattern() for fill in fills) + "</defs>"
     yield from frame.lines()
+    yield "<g stroke='#444' stroke-width='.6'>"
     for buffer in plan.buffers:
-        yield from _rectangle(buffer, plan, frame)
+        yield _rectangle(buffer, plan, frame)
+    yield "</g>"
+    for buffer in plan.buffers:
+        yield from _label(buffer, plan, frame)
     yield from _again(plan, frame)
     yield from _limits(plan, frame)
     again = f", {plan.recomputed} again" if plan.recomputed else ""
     peak = f"peak {show_bytes(plan.peak_bytes)} in {len(plan.steps)} steps{again}"
     yield title(f"memory of {plan.name}: {peak}")
     yield from legend(fills)
-    marks = [(step + 0.5, str(step)) for step in steps(len(plan.steps))]
+    marks = [(step + 0.5, str(step)) for step in ticks(len(plan.steps))]
     yield from frame.below(marks, "step of the program")
 
 
-def _rectangle(buffer: Buffer, plan: MemoryPlan, frame: Frame) -> Iterator[str]:
-    low = buffer.offset + (plan.arena_bytes if buffer.kind == "result" else 0)
+def _place(buffer: Buffer, plan: MemoryPlan, frame: Frame) -> tuple[float, float, float, float]:
+    """Return left, top, width and height of an array in the picture."""
+    low = _lowest(buffer, plan)
     x, y = frame.x(buffer.start), frame.y(low + buffer.size)
-    width, height = frame.x(buffer.end) - x, frame.y(low) - y
-    tip = escape(_tip(buffer, low))
-    yield (
-        f"<rect class='array' x='{x:.2f}' y='{y:.2f}' width='{max(width, 0.4):.2f}' "
-        f"height='{max(height, 0.4):.2f}' fill='{FILLS[buffer.kind].reference}' stroke='#444' "
-        f"stroke-width='{0.6 if width > 3 and height > 3 else 0.1}'><title>{tip}</title></rect>"
+    return x, y, frame.x(buffer.end) - x, frame.y(low) - y
+
+
+def _lowest(buffer: Buffer, plan: MemoryPlan) -> int:
+    """Return the first byte of an array: results are drawn above the arena."""
+    return buffer.offset + (plan.arena_bytes if buffer.kind == "result" else 0)
+
+
+def _rectangle(buffer: Buffer, plan: MemoryPlan, frame: Frame) -> str:
+    x, y, width, height = _place(buffer, plan, frame)
+    thin = "" if width > 3 and height > 3 else " stroke-width='.1'"
+    return (
+        f"<rect class='array' x='{x:.1f}' y='{y:.1f}' width='{max(width, 0.4):.1f}' "
+        f"height='{max(height, 0.4):.1f}' fill='{FILLS[buffer.kind].reference}'{thin}>"
+        f"<title>{escape(_tip(buffer, _lowest(buffer, plan)))}</title></rect>"
     )
+
+
+def _label(buffer: Buffer, plan: MemoryPlan, frame: Frame) -> Iterator[str]:
+    """Write the op's name into an array that has room for it."""
+    x, y, width, height = _place(buffer, plan, frame)
     name = buffer.words.partition(" of ")[2]
     if height > 13 and width > LETTER * len(name) + 8:
         halo = "stroke='white' stroke-width='2.5' paint-order='stroke' pointer-events='none'"

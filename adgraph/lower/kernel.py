@@ -78,10 +78,12 @@ class ModuleSource:
     """IR text that defines `kernel`, to be compiled and cached like a kernel source.
 
     `symbol` must be unique to the text: it is the name under which the text defines the kernel.
+    What is wanted at `once` is not optimized.
     """
 
     symbol: str
     text: str
+    once: bool = False
 
 
 def compile_kernels(sources: Sequence[KernelSource], backend: Backend = "auto") -> tuple[int, ...]:
@@ -156,7 +158,7 @@ def _kernel_maker(source: KernelSource, symbol: str, backend: Backend) -> Callab
 
 
 def _module_maker(source: ModuleSource) -> Callable[[], ObjectCode]:
-    return lambda: native.emit_object(IRText(source.symbol, source.text))
+    return lambda: native.emit_object(IRText(source.symbol, source.text, once=source.once))
 
 
 @functools.cache

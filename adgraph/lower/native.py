@@ -36,13 +36,15 @@ _lock = threading.RLock()
 class IRText:
     """IR text that defines a symbol, modules to be linked with it, and how far it is written.
 
-    Where the loops are `vectorized` already, or there are none, few passes suffice.
+    Where the loops are `vectorized` already, or there are none, few passes suffice. What is wanted
+    at `once` is not optimized at all.
     """
 
     symbol: str
     text: str
     linked: tuple[str, ...] = ()
     vectorized: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,11 @@ def _libc_version() -> str:
     return (named and os.confstr("CS_GNU_LIBC_VERSION")) or ""
 
 
-def _target_machine() -> Any:
+def _target_machine(effort: int = 3) -> Any:
     return _target().create_target_machine(
         cpu=cpu_name(),
         features=cpu_features(),
-        opt=3,
+        opt=effort,
         jit=True,
         reloc="default",
         codemodel="jitdefault",
@@ -143,8 +145,8 @@ def _target_machine() -> Any:
 
 
 @functools.cache
-def _emitter() -> Any:
-    return _target_machine()
+def _emitter(effort: int = 3) -> Any:
+    return _target_machine(effort)
 
 
 @functools.cache
@@ -163,6 +165,8 @@ def optimized_module(code: IRText) -> Any:
     machine = _emitter()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
+    if code.once:
+        return module
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = True
     tuning.loop_interleaving = True
@@ -202,7 +206,8 @@ def emit_object(code: IRText) -> ObjectCode:
             for function in module.functions
             if function.is_declaration and not function.name.startswith("llvm.")
         )
-        return ObjectCode(code.symbol, imports, _emitter().emit_object(module))
+        emitter = _emitter(0) if code.once else _emitter()
+        return ObjectCode(code.symbol, imports, emitter.emit_object(module))
 
 
 def emit_assembly(code: IRText) -> str:

@@ -181,7 +181,7 @@ def _method_definition() -> _MethodDefinition:
 
 
 def _entrance(which: int) -> int:
-    (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT)])
+    (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT, once=True)])
     address: int = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(code)(which)
     return address
 

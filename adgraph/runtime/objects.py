@@ -96,7 +96,7 @@ declare void @Py_DecRef(ptr)
 # it puts at `place`; null if the array is of another shape.
 ELEMENTS = f"""
 @first = internal constant [{MOST_AXES} x i64] zeroinitializer
-define ptr @elements(ptr %record, ptr %item, ptr %object, ptr %place) #0 {{
+define ptr @elements(ptr %record, ptr %item, ptr %object, ptr %place) {{
   %view = alloca {BUFFER}, align 8
 {item("dtype ndim shape odd copies")}
   %failed = call i32 @PyObject_GetBuffer(ptr %object, ptr %view, i32 {WITH_STRIDES})
@@ -157,7 +157,7 @@ none:
 
 # Returns the address of an argument's elements, or null if it is not what the item says.
 ARGUMENT = f"""
-define ptr @argument(ptr %record, ptr %item, ptr %object, ptr %place) #0 {{
+define ptr @argument(ptr %record, ptr %item, ptr %object, ptr %place) {{
   store ptr null, ptr %place
 {item("kind type dtype slot")}
   %found_type = call ptr @PyObject_Type(ptr %object)
@@ -210,7 +210,7 @@ none:
 
 # Sets the handler of the record unless the user has set one; returns the former one, or null.
 SET_HANDLER = f"""
-define ptr @use_handler(ptr %record) #0 {{
+define ptr @use_handler(ptr %record) {{
 {header("set_handler own_handler handler")}
   %former = call ptr %set_handler(ptr %handler)
   %failed = icmp eq ptr %former, null
@@ -227,7 +227,7 @@ clear:
   call void @PyErr_Clear()
   ret ptr null
 }}
-define void @restore_handler(ptr %record, ptr %former) #0 {{
+define void @restore_handler(ptr %record, ptr %former) {{
   %unchanged = icmp eq ptr %former, null
   br i1 %unchanged, label %done, label %set
 set:
@@ -249,7 +249,7 @@ done:
 
 # Makes the array of a result and puts it among the objects; returns where the program writes.
 TARGET = f"""
-define ptr @target(ptr %record, ptr %item, ptr %place) #0 {{
+define ptr @target(ptr %record, ptr %item, ptr %place) {{
 {item("kind dtype ndim shape slot")}
   store ptr null, ptr %place
   %is_array = icmp eq i64 %kind, {ARRAY}
@@ -275,7 +275,7 @@ none:
 
 # Returns a new reference to the object of a result; null if there is no memory.
 RESULT = f"""
-define ptr @result(ptr %record, ptr %item, ptr %object) #0 {{
+define ptr @result(ptr %record, ptr %item, ptr %object) {{
 {item("kind dtype slot")}
   switch i64 %kind, label %array [
     i64 {FLOAT}, label %float
@@ -307,7 +307,7 @@ scalar:
 
 # Lets go of the first `count` objects.
 DROP = """
-define void @drop(ptr %objects, i64 %count) #0 {
+define void @drop(ptr %objects, i64 %count) {
 entry:
   br label %next
 next:

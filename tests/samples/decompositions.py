@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,44 @@ def _hermitian_spectrum(a: Any) -> Any:
     return np.sin(w) + np.sum(np.abs(v) ** 2 * np.arange(4.0)[:, None], axis=1)
 
 
+def matrices(rows: int, columns: int) -> Callable[..., tuple[Any, ...]]:
+    """Make matrices whose singular values are apart."""
+
+    def make(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
+        a = rng.normal(size=(2, rows, columns))
+        return ((a + 5 * np.eye(rows, columns) * np.arange(1.0, columns + 1)).astype(dtype),)
+
+    return make
+
+
+def _projections(full: bool) -> Callable[[Any], Any]:
+    def function(a: Any) -> Any:
+        u, s, vh = np.linalg.svd(a, full_matrices=full)
+        left = np.sum(np.abs(u) ** 2 * np.arange(1.0, u.shape[-1] + 1), axis=-1)
+        right = np.sum(np.abs(vh) ** 2 * np.arange(1.0, vh.shape[-1] + 1), axis=-1)
+        return np.concatenate([left, np.sin(s), right], axis=-1)
+
+    return function
+
+
 SAMPLES = (
+    Sample(
+        name="svd", ops=("svd",), function=_projections(False), make=matrices(4, 3), exact=False
+    ),
+    Sample(
+        name="svd_full",
+        ops=("svd_full",),
+        function=_projections(True),
+        make=matrices(3, 4),
+        exact=False,
+    ),
+    Sample(
+        name="svd of complex",
+        ops=("svd",),
+        function=lambda a: _projections(False)(a * (1 + 0.5j) + 1j),
+        make=matrices(3, 3),
+        exact=False,
+    ),
     Sample(name="eigh", ops=("eigh",), function=_spectrum, make=symmetric, exact=False),
     Sample(
         name="eigh of complex",

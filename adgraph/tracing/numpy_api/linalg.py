@@ -31,6 +31,7 @@ from adgraph.tracing.numpy_api.table import implements, method, refuse, store
 from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 
 SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
+SVDResult = type(np.linalg.svd(np.eye(1)))
 EighResult = type(np.linalg.eigh(np.eye(1)))
 
 
@@ -294,6 +295,30 @@ def _lower(a: Any, uplo: str) -> Any:
         raise ValueError(message(f"UPLO={uplo!r} names no triangle", "", 'write "L" or "U"'))
     x = _matrix(a)
     return x if uplo.upper() == "L" else _conjugate(matrix_transpose(x))
+
+
+@implements(np.linalg.svd)
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    refuse("np.linalg.svd", hermitian=hermitian)
+    x = _matrix(a)
+    _check_matrices("np.linalg.svd", x)
+    if not compute_uv:
+        return decompositions.SVD[False](x)[1]
+    return SVDResult(*decompositions.SVD[full_matrices and x.shape[-1] != x.shape[-2]](x))
+
+
+@implements(np.linalg.svdvals)
+def svdvals(x: Any, /) -> Any:
+    return svd(x, compute_uv=False)
+
+
+def _check_matrices(name: str, x: Tracer) -> None:
+    if x.ndim < 2:
+        raise MatrixError(
+            message(f"{name} of an array of shape {x.shape}", "a matrix has at least two axes")
+        )
 
 
 @implements(np.linalg.matrix_transpose)
