@@ -30,6 +30,7 @@ from adgraph.chart import (
     words,
 )
 from adgraph.errors import Location
+from adgraph.grouping import kernel_body
 from adgraph.ir.graph import Node, Value
 from adgraph.schedule.buffers import Plan
 from adgraph.schedule.schedule import Compute, Free, Schedule
@@ -165,7 +166,7 @@ class _Buffers:
 
     def _scratch(self, node: Node, offsets: Sequence[int]) -> None:
         now = len(self.kinds) - 1
-        text = f"workspace of {_name(node)}"
+        text = f"workspace of {_name(_makers(node)[0])}"
         for offset, type in zip(offsets, scratch_types(node), strict=True):
             size, at = type.nbytes, node.origin.location
             self.buffers.append(Buffer("workspace", offset, size, now, now + 1, text, at))
@@ -198,7 +199,8 @@ def _kind(node: Node, *, again: bool) -> str:
 
 
 def _name(node: Node) -> str:
-    return next((region.name for region in node.regions()), node.op.name)
+    kernel = kernel_body(node)
+    return node.op.name if kernel is None else kernel.name
 
 
 def _makers(node: Node) -> list[Node]:

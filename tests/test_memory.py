@@ -149,7 +149,7 @@ def test_the_curve_of_a_loop_goes_down_to_a_few_snapshots() -> None:
     for point in (curve.points[1], curve.points[-1]):
         within = trace(loop, memory_budget=point.peak_bytes).grad
         assert within.plan(W, X[0]).peak_bytes <= point.peak_bytes
-        np.testing.assert_array_equal(within(W, X[0]), gradient(W, X[0]))
+        np.testing.assert_allclose(within(W, X[0]), gradient(W, X[0]), rtol=1e-11, atol=1e-13)
 
 
 def test_the_curve_does_not_depend_on_the_budget_of_the_function() -> None:

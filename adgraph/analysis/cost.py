@@ -98,6 +98,11 @@ def _kernel_cost(node: Node, read: int, written: int) -> Cost:
     return Cost(flops, read, written, KERNEL_SECONDS + max(arithmetic, movement))
 
 
+def moving_seconds(nbytes: int) -> float:
+    """Estimate how long it takes to read, or to write, an array of so many bytes."""
+    return nbytes / _rate(MEMORY_RATES, nbytes)
+
+
 def graph_cost(graph: Graph) -> Cost:
     """Estimate one run of a graph, each node once."""
     return sum(map(node_cost, graph.nodes), NOTHING)

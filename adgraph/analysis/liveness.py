@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from adgraph.errors import Location
-from adgraph.ir.code import Routine
+from adgraph.ir.code import Control, Expression, Fold, Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.prune import own_operands
 from adgraph.ir.types import ArrayType
 
+LIGHT = 2.0  # the most weight of a function that adds little to a kernel
 ALIGNMENT = 64  # bytes of a cache line, and of the widest vector register
 
 
@@ -52,15 +53,32 @@ def scratch_types(node: Node) -> tuple[ArrayType, ...]:
 
 @dataclass(frozen=True)
 class Residual:
-    """A value of the primal program that its derivative reads."""
+    """A value that the primal program leaves for its derivative, and those that read it there."""
 
     value: Value
     node: Node
+    readers: tuple[Node, ...] = ()
 
     def __str__(self) -> str:
         line = self.location
         place = f", {line}: {line.source()}" if line is not None else ""
-        return f"{self.value.type} of {self.node.op.name}, {self.nbytes:,} bytes{place}"
+        size = f"{self.value.type} of {self.node.op.name}, {self.nbytes:,} bytes"
+        return f"{size}{place} ({self.reason})"
+
+    @property
+    def reason(self) -> str:
+        """Why the value is kept, and not computed again by the kernels that read it."""
+        code = self.node.op.code
+        outside = [n.op.name for n in self.readers if not isinstance(n.op.code, (Expression, Fold))]
+        if outside:
+            return f"{outside[0]} reads it from memory"
+        if not isinstance(code, Expression):
+            return f"{self.node.op.name} takes longer than to read its result"
+        if code.weight > LIGHT:
+            return f"{self.node.op.name} costs as much as {code.weight:g} additions an element"
+        if self.value.type.dtype.kind == "b":
+            return "its readers see what was compared, not what might be rounded otherwise"
+        return "to compute it again, more would have to be kept or computed"
 
     @property
     def nbytes(self) -> int:
@@ -74,29 +92,43 @@ class Residual:
 
 
 def residuals(graph: Graph, sequence: Sequence[Node] | None = None) -> tuple[Residual, ...]:
-    """Return the values computed by the primal program and kept for its derivative, in order.
+    """Return the values computed with the primal program and kept for its derivative, in order.
 
     A value is kept if the derivative, or a recomputation, reads what its first computation wrote.
     `sequence` is the order of the computing nodes, with repeats; the graph's own by default. A
-    fused kernel may hold nodes of both programs: those inside it decide.
+    fused kernel may hold nodes of both programs. It runs with the primal one: what it reads is not
+    kept for it. What it leaves may be part of a derivative already (the slope of a function, say);
+    cotangents come from the last such kernel.
     """
+    steps = list(filter(computes, graph.nodes) if sequence is None else sequence)
+    last_mixed = max((i for i, node in enumerate(steps) if _is_mixed(node)), default=-1)
     root = roots(graph)
     made: dict[Value, Node] = {}
-    kept: dict[Value, Node] = {}
+    kept: dict[Value, tuple[Node, dict[Node, None]]] = {}
     done: set[Node] = set()
-    for node in filter(computes, graph.nodes) if sequence is None else sequence:
+    for i, node in enumerate(steps):
         again = node in done
         for value, reader in _readers(node):
-            if root[value] in made and (again or reader.origin.order > 0):
-                kept[root[value]] = made[root[value]]
+            late = reader.origin.order > 0 and not _is_mixed(node)
+            if root[value] in made and (again or late):
+                kept.setdefault(root[value], (made[root[value]], {}))[1][reader] = None
         for value, maker in _makers(node):
             if again:
                 made.pop(value, None)
-            elif maker.origin.order == 0:
+            elif maker.origin.order == 0 or (i < last_mixed and _is_mixed(node)):
                 made[value] = maker
         done.add(node)
     order = {v: i for i, v in enumerate(root)}
-    return tuple(Residual(v, kept[v]) for v in sorted(kept, key=order.__getitem__))
+    found = sorted(kept.items(), key=lambda item: order[item[0]])
+    return tuple(Residual(v, maker, tuple(readers)) for v, (maker, readers) in found)
+
+
+def _is_mixed(node: Node) -> bool:
+    """Tell whether a nest holds nodes of the primal program and of its derivative."""
+    if isinstance(node.op.code, Control):
+        return False
+    inner = [n for region in node.regions() for n in region.nodes if computes(n)]
+    return len({n.origin.order > 0 for n in inner}) == 2
 
 
 def _makers(node: Node) -> Iterator[tuple[Value, Node]]:

@@ -149,11 +149,14 @@ def paired_tanh(e: Emitter, x: str) -> str:
 
 
 def tanh_slope(e: Emitter, x: str) -> str:
-    """Write 4 d / (d + 1)**2 with d = exp(-2 |x|)."""
+    """Write 4 d / (d + 1)**2 with d = exp(-2 |x|), corrected for what the divisor has lost."""
     r, n = _reduce_exp(e, _decay_exponent(e, x))
     decay = _scaled(e, _exp_series(e, r), n)
-    _, inverse = _logistic(e, decay)
-    return e.mul(e.mul(e.mul(decay, 4.0), inverse), inverse)
+    divisor, inverse = _logistic(e, decay)
+    lost = e.sub(decay, e.sub(divisor, 1.0))
+    missing = e.fma(e.neg(lost), inverse, e.fma(e.neg(divisor), inverse, 1.0))
+    y = e.mul(e.mul(e.mul(decay, 4.0), inverse), inverse)
+    return e.fma(y, e.add(missing, missing), y)
 
 
 def _decay_exponent(e: Emitter, x: str) -> str:

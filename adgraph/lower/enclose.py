@@ -101,7 +101,11 @@ def _only_user(
         return None
     readers = [(user, v) for v in node.outputs for user in users.get(v, [])]
     parts = {part_of.get(user) if user is not None else None for user, _ in readers}
-    if len(parts) != 1 or None in parts or any(_scope(u) != _scope(node) for u, _ in readers if u):
+    if (
+        len(parts) != 1
+        or None in parts
+        or any(scope_of(u) != scope_of(node) for u, _ in readers if u)
+    ):
         return None
     if not all(user and _writes(user, value) for user, value in readers):
         return None
@@ -127,11 +131,14 @@ def _tied_operands(node: Node) -> Iterator[int]:
 
 
 def _may_join(part: _Part, node: Node) -> bool:
-    return 0 < part.updates < MOST_UPDATES and _scope(part.nodes[-1]) == _scope(node)
+    return 0 < part.updates < MOST_UPDATES and scope_of(part.nodes[-1]) == scope_of(node)
 
 
-def _scope(node: Node) -> tuple[Scope, int] | None:
-    """A checkpointed region's forward and backward parts must stay apart, to be run apart."""
+def scope_of(node: Node) -> tuple[Scope, int] | None:
+    """Return what nodes of one kernel share: the checkpointed region, and the pass.
+
+    The forward and the backward part of such a region must stay apart, to be run apart.
+    """
     origin = node.origin
     return None if origin.scope is None else (origin.scope, origin.order)
 

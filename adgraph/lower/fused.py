@@ -148,7 +148,11 @@ class _Writer:
         self._new_name = names.scalar
         self._axes = self._merge()
         self._sizes = names.sizes
-        self._extent_names = tuple(self._sizes.extent(n) for n in self._axes.extents)
+        last = len(self._axes.extents) - 1
+        self._extent_names = tuple(
+            self._sizes.extent(n, innermost=loop == last > 0)
+            for loop, n in enumerate(self._axes.extents)
+        )
         self._strides = {v: self._named(s) for v, s in self._all_strides().items()}
         self._depth = self._axes.loops_before(space.depth) if space.depth else 0
         self._count = len(self._axes.extents)

@@ -39,6 +39,7 @@ from adgraph.lower.units import (
     is_nest,
     starts_with_literal,
     tied_operand,
+    writes_anew,
     written_pieces,
 )
 
@@ -112,11 +113,17 @@ class _Planner:
                         self._fresh(value, unit)
                     elif isinstance(op.code, Pieces):
                         self._place_update(unit, node, value, node.inputs[tied])
+                    elif self._starts_anew(node, output, node.inputs[tied]):
+                        self._fresh(value, unit)
                     else:
                         self._place_tied(unit, value, node.inputs[tied])
             case Copy(result=result):
                 if result not in self.buffers:
                     self._fresh(result, unit)
+
+    def _starts_anew(self, node: Node, output: int, x: Value) -> bool:
+        """Whether a loop writes over all elements of a literal, which need not be there."""
+        return self.flow.layouts[x].root in self.flow.literals and writes_anew(node, output)
 
     def _fresh(self, value: Value, unit: Unit, leads_to: Value | None = None) -> None:
         """Give a value a new buffer: that of the output it leads to if it is free, or scratch."""

@@ -9,7 +9,7 @@ flags `contract nsz` and no others: nan and infinities stay exact.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,30 @@ class Value:
     def zero(self) -> str:
         """The zero of the type."""
         return constant(self.kind, 0) if self.lanes == 1 else "zeroinitializer"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which lanes of a vector take part: all, or those of a mask.
+
+    Where that is known, they are the `first` ones. These are read and written as narrow vectors:
+    what these have written, memory hands on to the next load, which it does not after a masked
+    store.
+    """
+
+    mask: str = ""
+    first: int = 0
+
+
+WHOLE = Part()
+
+
+def first_lanes(count: int, lanes: int) -> Part:
+    """Return the first ones of some lanes."""
+    if count == lanes:
+        return WHOLE
+    which = ", ".join(f"i1 {'true' if i < count else 'false'}" for i in range(lanes))
+    return Part(f"<{lanes} x i1> <{which}>", count)
 
 
 def lane_type(llvm: str, lanes: int) -> str:
@@ -275,29 +299,33 @@ class Instructions:
 
     # --- memory -----------------------------------------------------------------------------------
 
-    def load(self, kind: Scalar, address: str, lanes: int = 1, mask: str = "") -> Value:
-        """Read an element, or neighbouring ones; lanes that a mask excludes are zero."""
+    def load(self, kind: Scalar, address: str, lanes: int = 1, part: Part = WHOLE) -> Value:
+        """Read an element, or neighbouring ones; lanes that take no part are zero."""
         memory = _in_memory(kind)
         type, at = lane_type(memory.llvm, lanes), _aligned(memory)
-        if mask:
+        if part.first:
+            read = self._load_first(memory, address, lanes, part.first)
+        elif part.mask:
             function = f"llvm.masked.load.{_suffix(memory, lanes)}.p0"
             self.declarations.add(f"declare {type} @{function}(ptr, i32, <{lanes} x i1>, {type})")
-            arguments = f"ptr {address}, i32 {memory.bits // 8}, {mask}, {type} zeroinitializer"
-            read = self.emit(f"call {type} @{function}({arguments})")
+            arguments = f"ptr {address}, i32 {memory.bits // 8}, {part.mask}"
+            read = self.emit(f"call {type} @{function}({arguments}, {type} zeroinitializer)")
         else:
             read = self.emit(f"load {type}, ptr {address}{at}")
         return self.converted(Value(read, memory, None, lanes), kind)
 
-    def store(self, value: Value, address: str, lanes: int = 1, mask: str = "") -> None:
-        """Write an element, or neighbouring ones; lanes that a mask excludes stay as they are."""
+    def store(self, value: Value, address: str, lanes: int = 1, part: Part = WHOLE) -> None:
+        """Write an element, or neighbouring ones; what takes no part stays as it is."""
         memory = _in_memory(value.kind)
         value = self.on_lanes(self.converted(value, memory), lanes)
-        if mask:
+        if part.first:
+            self._store_first(value, address, part.first)
+        elif part.mask:
             function = f"llvm.masked.store.{_suffix(memory, lanes)}.p0"
             self.declarations.add(
                 f"declare void @{function}({value.type}, ptr, i32, <{lanes} x i1>)"
             )
-            arguments = f"{value.typed}, ptr {address}, i32 {memory.bits // 8}, {mask}"
+            arguments = f"{value.typed}, ptr {address}, i32 {memory.bits // 8}, {part.mask}"
             self.do(f"call void @{function}({arguments})")
         else:
             self.do(f"store {value.typed}, ptr {address}{_aligned(memory)}")
@@ -307,6 +335,36 @@ class Instructions:
         at = self.converted(index, INT64)
         memory = _in_memory(kind).llvm
         return self.emit(f"getelementptr{flags} {memory}, ptr {pointer}, {at.typed}")
+
+    def _load_first(self, memory: Scalar, address: str, lanes: int, count: int) -> str:
+        """Read the first of some lanes, vector by vector; the others are zero."""
+        type, total = lane_type(memory.llvm, lanes), "zeroinitializer"
+        for start, size in _vectors(count):
+            narrow, at = f"<{size} x {memory.llvm}>", self._behind(memory, address, start)
+            some = self.emit(f"load {narrow}, ptr {at}{_aligned(memory)}")
+            spread = _chosen(min(i, size) for i in range(lanes))
+            wide = f"{narrow} {some}, {narrow} zeroinitializer, <{lanes} x i32> {spread}"
+            read = self.emit(f"shufflevector {wide}")
+            which = _chosen(
+                i if not start <= i < start + size else lanes + i - start for i in range(lanes)
+            )
+            both = f"{type} {total}, {type} {read}, <{lanes} x i32> {which}"
+            total = self.emit(f"shufflevector {both}") if start else read
+        return total
+
+    def _store_first(self, value: Value, address: str, count: int) -> None:
+        """Write the first of some lanes, vector by vector."""
+        memory = value.kind
+        for start, size in _vectors(count):
+            at = self._behind(memory, address, start)
+            which = f"<{size} x i32> {_chosen(range(start, start + size))}"
+            some = self.emit(f"shufflevector {value.typed}, {value.type} poison, {which}")
+            self.do(f"store <{size} x {memory.llvm}> {some}, ptr {at}{_aligned(memory)}")
+
+    def _behind(self, memory: Scalar, address: str, count: int) -> str:
+        if not count:
+            return address
+        return self.emit(f"getelementptr {memory.llvm}, ptr {address}, i64 {count}")
 
     # --- special cases ----------------------------------------------------------------------------
 
@@ -331,6 +389,19 @@ class Instructions:
             return Value(self.emit(f"or i1 {negative}, {plain}"), BOOL)
         positive = self.emit(f"xor i1 {negative}, true")
         return Value(self.emit(f"and i1 {positive}, {plain}"), BOOL)
+
+
+def _vectors(count: int) -> Iterator[tuple[int, int]]:
+    """Cut some lanes into vectors: where each begins, and its length."""
+    start = 0
+    while count > start:
+        size = 1 << ((count - start).bit_length() - 1)
+        yield start, size
+        start += size
+
+
+def _chosen(lanes: Iterable[int]) -> str:
+    return "<" + ", ".join(f"i32 {lane}" for lane in lanes) + ">"
 
 
 def _in_memory(kind: Scalar) -> Scalar:

@@ -5,9 +5,6 @@ every access is to another cache line. If the trips of the loop are independent 
 add to, a block of them runs in the innermost place (`_lanes`). If they are not, but the iterations
 of the nests are, the loop runs over a block of these at a time (`_tiles`): what the block reads
 then stays in the cache from trip to trip. Begin with `interchanged`.
-
-Independent are iterations that share no element which one of them writes, or to which both add. The
-order of additions to an element may change; that of one run is that of every run.
 """
 
 from __future__ import annotations
@@ -17,16 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adgraph.ir.dims import (
-    Affine,
-    Dim,
     Symbol,
-    lower_bound,
-    make,
-    substitute,
-    symbol_dim,
-    upper_bound,
 )
 from adgraph.ir.types import Dtype
+from adgraph.lower.dependence import accesses, factor, independent, number_of, touches
 from adgraph.lower.fused import Names
 from adgraph.lower.nest import (
     Access,
@@ -37,7 +28,6 @@ from adgraph.lower.nest import (
     Range,
     Remark,
     Set,
-    Sizes,
     Start,
     Statement,
     Store,
@@ -71,7 +61,7 @@ def interchanged(site: Site) -> Statement:
     if not nests or site.step not in (1, -1) or not all(map(_simple, body)):
         return site.loop
     walk = _Walk.of(nests, site)
-    if walk.crossed > 0 and _independent(site, site.symbol) and _expandable(site):
+    if walk.crossed > 0 and _independent(site, site.symbol, Symbol("nest")) and _expandable(site):
         return _lanes(site)
     far = walk.crossed > 0
     tiles = COLUMNS if far else PIECE
@@ -110,125 +100,13 @@ class _Walk:
         crossed = touched = 0
         for nest in nests:
             extent = number_of(nest.extent, site.names.sizes) or LANES
-            for access in {access for access, _ in _accesses(nest.body)}:
+            for access in {access for access, _ in accesses(nest.body)}:
                 stride = dict(access.terms).get(nest.index, "0")
                 step = abs(number_of(stride, site.names.sizes) or 0)
-                along = abs(_factor(access.offset.dim, site.symbol))
+                along = abs(factor(access.offset.dim, site.symbol))
                 crossed += (step > 1 and along == 1) - (step == 1 and along > 1)
                 touched += extent * 8 * min(step, 8)
         return _Walk(crossed, touched)
-
-
-def number_of(text: str, sizes: Sizes) -> int | None:
-    """Return the value of a printed integer, if it is a literal or a parameter."""
-    sign, name = (-1, text[1:]) if text.startswith("-") else (1, text)
-    value = int(name) if name.isdigit() else sizes.values.get(name)
-    return None if value is None else sign * value
-
-
-def _factor(dim: Dim, symbol: Symbol) -> int:
-    return dict(dim.terms).get(symbol, 0) if isinstance(dim, Affine) else 0
-
-
-# --- independence ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Touch:
-    """An element that a statement touches: its address, and the indices in it that vary."""
-
-    pointer: str
-    address: Dim
-    varying: frozenset[Symbol]
-    kind: str  # "read", "write" or "add"
-
-
-def _accesses(statements: Iterable[Statement]) -> Iterator[tuple[Access, str]]:
-    for statement in statements:
-        match statement:
-            case Load(access=access):
-                yield access, "read"
-            case Store(access=access, add=add):
-                yield access, "add" if add else "write"
-            case Loop(body=body):
-                yield from _accesses(body)
-
-
-def _touches(site: Site, index: Symbol) -> Iterator[_Touch | None]:
-    """What the body of a loop touches, None where an address is not known.
-
-    `index` stands for the index of the nests.
-    """
-    sizes = site.names.sizes
-    for statement in site.loop.body:
-        inner = index
-        if isinstance(statement, Loop):
-            most = number_of(statement.extent, sizes)
-            inner = Symbol(statement.index, 0, None if most is None else most - 1)
-            inner = index if index.upper == inner.upper else inner
-        for access, kind in _accesses([statement]):
-            address = access.offset.dim
-            for _, stride in access.terms:
-                step = number_of(stride, sizes)
-                if step is None:
-                    yield None
-                    return
-                address = address + step * symbol_dim(inner)
-            yield _Touch(access.pointer, address, frozenset({site.symbol, inner}), kind)
-
-
-def _independent(site: Site, by: Symbol, index: Symbol | None = None) -> bool:
-    """Whether iterations with other values of an index are independent."""
-    touches = list(_touches(site, index or Symbol("nest")))
-    for a, b in itertools.combinations_with_replacement(touches, 2):
-        if a is None or b is None:
-            return False
-        if a.pointer != b.pointer or a.kind == b.kind != "write":
-            continue
-        if not _never_meet(a, b, by):
-            return False
-    return None not in touches
-
-
-def _never_meet(a: _Touch, b: _Touch, by: Symbol) -> bool:
-    """Whether two accesses are to different elements in any two iterations."""
-    step = _factor(a.address, by)
-    if not step or step != _factor(b.address, by):
-        return False
-    span = _span(by)
-    renamed = {s: symbol_dim(Symbol(s.name, s.lower, s.upper)) for s in b.varying if s is not by}
-    rest = (a.address - step * symbol_dim(by)) - substitute(
-        b.address - step * symbol_dim(by), renamed
-    )
-    rest = _folded(rest, abs(step) * span) if span is not None else rest
-    low, high = lower_bound(rest), upper_bound(rest)
-    return low is not None and high is not None and -abs(step) < low and high < abs(step)
-
-
-def _span(symbol: Symbol) -> int | None:
-    """The greatest distance of two values of an index, and one more."""
-    if symbol.lower is None or symbol.upper is None:
-        return None
-    span = upper_bound(symbol.upper - symbol.lower)
-    return None if span is None else span + 1
-
-
-def _folded(rest: Dim, least: int) -> Dim:
-    """Leave out of a distance what is a multiple of a number no less than `least`.
-
-    If distances in the index fill less than that number, the parts left out must be equal.
-    """
-    if not isinstance(rest, Affine):
-        return rest
-    large = [abs(factor) for _, factor in rest.terms if abs(factor) >= least]
-    if not large:
-        return rest
-    unit = min(large)
-    if unit < least or any(factor % unit for factor in large):
-        return rest
-    terms = {s: f for s, f in rest.terms if f % unit}
-    constant = (rest.constant + unit // 2) % unit - unit // 2
-    return make(constant, terms)
 
 
 # --- a block of trips in the innermost place ------------------------------------------------------
@@ -366,7 +244,7 @@ class _Lane:
         """An addition to one element for all lanes: a fold, and its addition."""
         if not isinstance(statement, Store) or not statement.add:
             return None
-        if _factor(statement.access.offset.dim, self.site.symbol):
+        if factor(statement.access.offset.dim, self.site.symbol):
             return None
         name, dtype = self.site.names.scalar(), self.site.dtypes(statement.access.pointer)
         step = Let(name, dtype, "fold_add({0}, {1})", (name, statement.name))
@@ -393,6 +271,11 @@ def _tileable(site: Site, nests: Sequence[Loop], size: int) -> bool:
             known.update(set_by(statement))
     index = Symbol(first.index, 0, most - 1)
     return _independent(site, index, index)
+
+
+def _independent(site: Site, by: Symbol, index: Symbol) -> bool:
+    touched = touches(site.loop.body, site.names.sizes, [site.symbol], index)
+    return independent(touched, by)
 
 
 def _tiles(site: Site, nest: Loop, size: int) -> Statement:

@@ -31,6 +31,7 @@ GENERATORS: dict[Compiler, tuple[str, ...]] = {
         *_SHARED,
         "expressions",
         "instructions",
+        "kept_rows",
         "kernel_types",
         "llvm_source",
         "vector_loops",
@@ -99,7 +100,10 @@ def compile_kernels(sources: Sequence[KernelSource], backend: Backend = "auto") 
 
 def compile_modules(sources: Sequence[ModuleSource]) -> tuple[int, ...]:
     """Return the address of the function that each IR text defines."""
-    keys = [cache.key("module", source.text, native.fingerprint()) for source in sources]
+    keys = [
+        cache.key("once" if source.once else "module", source.text, native.fingerprint())
+        for source in sources
+    ]
     makers = {key: _module_maker(source) for key, source in zip(keys, sources, strict=True)}
     return _addresses_of(keys, makers)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from adgraph.lower import vmath
-from adgraph.lower.emitter import KERNEL_PARAMETERS
+from adgraph.lower.emitter import KERNEL_PARAMETERS, Scalar
 from adgraph.lower.expressions import Expressions, slot_of
-from adgraph.lower.instructions import ENTRY, Instructions, Value, literal
+from adgraph.lower.instructions import ENTRY, Instructions, Part, Value, literal
+from adgraph.lower.kept_rows import KeptRows, kept_rows, key
 from adgraph.lower.kernel_types import (
     BOOL,
     INT64,
@@ -25,7 +27,14 @@ from adgraph.lower.kernel_types import (
 )
 from adgraph.lower.native import IRText
 from adgraph.lower.vector_loops import VectorLoop, vector_loops
-from adgraph.lower.vector_source import VectorLoopWriter, lanes_of
+from adgraph.lower.vector_source import (
+    LONGEST_STRAIGHT,
+    Trip,
+    VectorLoopWriter,
+    has_masks,
+    lanes_of,
+    straight_trips,
+)
 from adgraph.lower.widen import NotWidenedError, closure
 
 BODY = "adgraph.body"
@@ -71,6 +80,17 @@ def _entry(tree: KernelTree, symbol: str) -> list[str]:
     return [*lines, "  ret i64 %status", "}"]
 
 
+@dataclass(frozen=True)
+class _Vector:
+    """A vector of a row while it is kept in a slot."""
+
+    kind: Scalar
+    slot: str
+    address: str
+    lanes: int
+    part: Part
+
+
 class _Function:
     """The kernel proper: its statements one after the other."""
 
@@ -79,6 +99,7 @@ class _Function:
         self._loops = loops
         self._exits: list[str] = []
         self._closed = False
+        self._kept: KeptRows | None = None
 
     def text(self) -> Instructions:
         """Write the function and return its instructions, head and tail included."""
@@ -206,9 +227,9 @@ class _Function:
         """Write a loop over a range, tested at its end and once before."""
         start, stop, step = self._bounds(loop)
         if loop in self._loops:
-            tree, one = self._scope.tree, literal(INT64, 1)
-            lanes = lanes_of(loop, tree.pointers, tree.types)
-            writer = VectorLoopWriter(self._scope, loop, self._loops[loop], lanes)
+            lanes, one = self._lanes(loop), literal(INT64, 1)
+            kept = self._kept if self._kept and self._kept.inner is loop else None
+            writer = VectorLoopWriter(self._scope, loop, self._loops[loop], lanes, kept)
             writer.write(start, stop, lambda a, b: self._counted(loop, a, b, one, None))
         elif step.number is None:
             trips = self._trips(start, stop, step)
@@ -260,7 +281,13 @@ class _Function:
         test = "slt" if step.number > 0 else "sgt"
         body, latch, done = code.label("body"), code.label("latch"), code.label("done")
         runs = Value(code.emit(f"icmp {test} {start.typed}, {stop.text}"), BOOL)
-        code.branch(runs, body, done)
+        kept = self._rows_of(loop)
+        enter, leave = (code.label("enter"), code.label("leave")) if kept else (body, done)
+        code.branch(runs, enter, done)
+        if kept:
+            code.open(enter)
+            rows = self._take(kept)
+            code.jump(body)
         self._scope.forget({loop.target.id, *_assigned(loop.body)})
         around = dict(self._scope.known)
         before, counter, following = code.block, code.name(), code.name()
@@ -273,14 +300,69 @@ class _Function:
             index = Value(code.emit(f"add nsw i64 {first.text}, {scaled}"), INT64)
         self._scope.assign(loop.target.id, index)
         self._exits.append(done)
+        self._kept = kept
         self._statements(loop.body)
+        self._kept = None
         if not self._closed:
             code.jump(latch)
         code.open(latch)
         code.do(f"{following} = add nsw i64 {counter}, {step.text}")
         again = Value(code.emit(f"icmp {test} i64 {following}, {stop.text}"), BOOL)
-        code.branch(again, body, done)
+        code.branch(again, body, leave)
+        if kept:
+            code.open(leave)
+            self._put_back(rows)
+            code.jump(done)
         self._end_loop(done, around)
+
+    # --- rows in registers ------------------------------------------------------------------------
+
+    def _rows_of(self, loop: ast.For) -> KeptRows | None:
+        """The rows that a loop keeps: those of a loop inside it that is written out."""
+        kept = kept_rows(loop, self._loops) if has_masks() else None
+        straight = kept and 0 < len(self._trips_of(kept.inner)) <= LONGEST_STRAIGHT
+        return kept if straight else None
+
+    def _trips_of(self, inner: ast.For) -> list[Trip]:
+        """The trips of a vector loop of known extent."""
+        match inner.iter:
+            case ast.Call(args=[ast.Constant(value=int(n))]):
+                return list(straight_trips(0, n, self._lanes(inner)))
+        return []
+
+    def _lanes(self, inner: ast.For) -> int:
+        return lanes_of(inner, self._scope.tree.pointers, self._scope.tree.types)
+
+    def _take(self, kept: KeptRows) -> list[_Vector]:
+        """Read rows into vectors on the stack."""
+        code, lanes = self._scope.code, self._lanes(kept.inner)
+        rows = []
+        for place in kept.places:
+            for trip in self._trips_of(kept.inner):
+                kind, address = self._address_at(place, kept.inner, trip)
+                read = code.load(kind, address, lanes, trip.part)
+                slot = code.name()
+                self._scope.frame.append(f"  {slot} = alloca {read.type}")
+                code.store(read, slot, lanes)
+                kept.slots.setdefault(key(place), []).append(slot)
+                rows.append(_Vector(kind, slot, address, lanes, trip.part))
+        return rows
+
+    def _put_back(self, rows: list[_Vector]) -> None:
+        code = self._scope.code
+        for row in rows:
+            value = code.load(row.kind, row.slot, row.lanes)
+            code.store(value, row.address, row.lanes, row.part)
+
+    def _address_at(self, place: ast.Subscript, inner: ast.For, trip: Trip) -> tuple[Scalar, str]:
+        """The address of an element at the first index of a trip."""
+        assert isinstance(inner.target, ast.Name)
+        known = dict(self._scope.known)
+        self._scope.known[inner.target.id] = trip.first
+        try:
+            return self._scope.address(place)
+        finally:
+            self._scope.known = known
 
 
 def _is_true(node: ast.expr) -> bool:

@@ -18,7 +18,7 @@ from adgraph.ir.types import Dtype, Shape
 
 LARGEST_CONSTANT = 16  # integers up to this are constants of the kernel
 LARGEST_UNROLLED = 6  # the same of extents, so that loops unroll: 8 unrolled elements cost 3x
-LARGEST_ROW = 16  # the same where there are several passes over a row, which stays in registers
+LARGEST_ROW = 16  # the same of rows inside loops, which are vectors, and where passes share a row
 LARGEST_SHARED = 4  # the same in a kernel of many nests: 8 unrolled points of a stencil cost 5x
 
 
@@ -190,11 +190,11 @@ class Sizes:
     symbols: Mapping[Symbol, str] = field(default_factory=dict)
     unrolled: int = LARGEST_UNROLLED
 
-    def extent(self, n: Dim) -> str:
+    def extent(self, n: Dim, *, innermost: bool = False) -> str:
         """Name an extent: a literal when it is small."""
         if isinstance(n, Affine):
             return self.dim(n)
-        if n <= (LARGEST_SHARED if self.shared else self.unrolled):
+        if n <= (LARGEST_SHARED if self.shared else LARGEST_ROW if innermost else self.unrolled):
             return str(n)
         return self._new("n", n)
 

@@ -32,6 +32,7 @@ from adgraph.lower.nest import (
     While,
     join_terms,
 )
+from adgraph.lower.silence import silencer
 
 BLOCK = 1024
 _NAME = re.compile(r"\W")
@@ -60,7 +61,12 @@ def _lines(statement: Statement) -> Iterator[str]:
         case Let():
             yield f"{statement.name} = {_expression(statement)}"
         case Loop():
-            yield from _loop_lines(statement)
+            silent = silencer(statement)
+            lines = _loop_lines(statement)
+            if silent is not None:
+                yield f"if {silent} != 0:"
+                lines = (f"    {line}" for line in lines)
+            yield from lines
         case Set(name, text):
             yield f"{name} = {text}"
         case Stop(condition, status):

@@ -26,6 +26,7 @@ from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
 from adgraph.lower.fused import Operand, fused_nest, replay
+from adgraph.lower.handover import join_loops
 from adgraph.lower.inner_loops import inner_loop
 from adgraph.lower.kernel import KernelSource, compile_kernels
 from adgraph.lower.layout import Layout, box_layout, layouts
@@ -131,7 +132,7 @@ def arrange(
     """Make the kernels of a program, order them and place their arrays: all but the code."""
     graph = with_real_interface(parts(graph))
     _refuse_unsupported(graph)
-    settled = enclose(materialize(fuse(prepare_bodies(graph))))
+    settled = join_loops(enclose(materialize(fuse(prepare_bodies(graph)))))
     if threads > 1:
         settled = with_room(settled, threads)
     return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))

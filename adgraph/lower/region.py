@@ -8,13 +8,14 @@ Begin with `write_kernel`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from adgraph.ir.code import Control, Expression, Loops, Pieces, Routine, Strided
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.types import ArrayType
+from adgraph.lower.blocks import in_blocks
 from adgraph.lower.callee import Callee
 from adgraph.lower.calls import write_call
 from adgraph.lower.inplace import plan_program
@@ -60,6 +61,7 @@ class WrittenKernel:
     """A kernel: pointers in order, integers, the types of its scratch, statements.
 
     `callees` are the kernels it calls, with the names of the integers that are their addresses.
+    `in_blocks` tells whether loops that hand arrays over run block by block.
     """
 
     name: str
@@ -68,6 +70,7 @@ class WrittenKernel:
     scratch: tuple[ArrayType, ...]
     statements: tuple[Statement, ...]
     callees: dict[Callee, str]
+    in_blocks: bool
 
 
 def write_kernel(
@@ -92,7 +95,9 @@ def write_kernel(
             statements += kernel.copied(body.inputs[i].type, results[k], inputs[i])
         inputs[i] = results[k]
     program = Program(kernel, plan_program(body, ties), tuple(inputs), results)
-    statements += program.write()
+    units = program.units()
+    joined = in_blocks(units, kernel)
+    statements += program.scheduled(joined or units)
     for k, value in enumerate(body.outputs):
         if not value.type.shape:
             statements.append(Store(Access(f"b{k}", ()), program.output(k)))
@@ -111,6 +116,7 @@ def write_kernel(
         tuple(ArrayType(slot.dtype, (slot.size,)) for slot in kernel.slots),
         tuple(statements),
         kernel.callees,
+        joined is not None,
     )
 
 
@@ -142,9 +148,14 @@ class Program:
         self.plan = plan
         self.places = Places(kernel, plan, inputs, results)
         self.statements = self.places.statements
+        self.loops: list[tuple[Range, Trips]] = []
         self.line = ""
 
     def write(self) -> tuple[Statement, ...]:
+        """Write the units, and every loop in the order that suits memory."""
+        return tuple(self.scheduled(self.units()))
+
+    def units(self) -> tuple[Statement, ...]:
         """Write the units in order; give scratch back after its last use."""
         for i, unit in enumerate(self.plan.units):
             self._remark(unit)
@@ -152,6 +163,15 @@ class Program:
             self.places.release_after(i)
         self.places.release()
         return merged(self.statements, self.kernel.names.sizes)
+
+    def scheduled(self, statements: Iterable[Statement]) -> Iterator[Statement]:
+        """Bring every loop among statements into the order that suits memory."""
+        for statement in statements:
+            trips = next((trips for loop, trips in self.loops if loop is statement), None)
+            if isinstance(statement, Range) and trips is not None:
+                yield from _in_best_order(self.kernel, statement, trips)
+            else:
+                yield statement
 
     def output(self, number: int) -> str:
         """Return the text of a scalar result."""
@@ -199,24 +219,9 @@ class Program:
         with self.kernel.binding(node.attrs["symbol"]) as name:
             carried = self._carry(unit, node, 0)
             body = self._body(unit, node, node.attrs["body"], carried, 0)
-        made = Trips(node.attrs["symbol"], start, trips, step)
-        self.statements += self._scheduled(Range(name, *bounds, body), made)
-
-    def _scheduled(self, loop: Range, trips: Trips) -> Iterator[Statement]:
-        """Write a loop in the order that suits memory, and keep what its trips share."""
-        names, scratch = self.kernel.names, self.kernel.lanes
-        site = Site(loop, trips.symbol, trips.step, names, scratch, self.kernel.dtype)
-        changed = interchanged(site)
-        if changed is not loop:
-            yield changed
-            return
-        for statement in in_registers(loop, trips, names, self.kernel.dtype):
-            if isinstance(statement, Range):
-                before, steady = without_steady_loads(statement)
-                yield from before
-                yield shortened(steady, names)
-            else:
-                yield statement
+        loop = Range(name, *bounds, body)
+        self.loops.append((loop, Trips(node.attrs["symbol"], start, trips, step)))
+        self.statements.append(loop)
 
     def _counted(self, unit: Unit, node: Node) -> None:
         trips = self.places.text(node.inputs[0])
@@ -346,6 +351,23 @@ class Program:
             Set(r.text, program.output(k)) for k, r in enumerate(results) if isinstance(r, Scalar)
         ]
         return (*statements, *ends)
+
+
+def _in_best_order(kernel: Kernel, loop: Range, trips: Trips) -> Iterator[Statement]:
+    """Write a loop in the order that suits memory, and keep what its trips share."""
+    names = kernel.names
+    site = Site(loop, trips.symbol, trips.step, names, kernel.lanes, kernel.dtype)
+    changed = interchanged(site)
+    if changed is not loop:
+        yield changed
+        return
+    for statement in in_registers(loop, trips, names, kernel.dtype):
+        if isinstance(statement, Range):
+            before, steady = without_steady_loads(statement)
+            yield from before
+            yield shortened(steady, names)
+        else:
+            yield statement
 
 
 def _tied_result(ties: Ties, operand: int) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adgraph.ir.code import Control, Loops, Piece, Pieces
-from adgraph.ir.dims import Dim, Symbol, symbol_dim
+from adgraph.ir.dims import Dim, Symbol, substitute, symbol_dim
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.prune import own_operands
@@ -166,6 +166,45 @@ def origin(graph: Graph, value: Value) -> int | None:
             return None
         value = node.inputs[at]
     return graph.inputs.index(value)
+
+
+def writes_anew(node: Node, output: int) -> bool:
+    """Tell whether a loop writes all of an array that it carries, and reads nothing of it.
+
+    Every trip writes the position of an axis that its index tells: all of a tape, say.
+    """
+    if not isinstance(node.op.code, Control) or node.op.code.form != "loop":
+        return False
+    body: Graph = node.attrs["body"]
+    before, after = body.inputs[node.attrs["constants"] + output], body.outputs[output]
+    readers = [n for n in body.nodes for v in n.inputs if v is before]
+    if len(readers) != 1 or before in body.outputs or body.outputs.count(after) > 1:
+        return False
+    (write,) = readers
+    again = any(after in n.inputs for n in body.nodes)
+    if (
+        write.op is not update
+        or write.inputs[0] is not before
+        or write.output is not after
+        or again
+    ):
+        return False
+    rows = [
+        (at, n)
+        for at, n in zip(write.attrs["index"], before.type.shape, strict=True)
+        if at != Slice(0, n, 1)
+    ]
+    return len(rows) == 1 and _walks_all(node, *rows[0])
+
+
+def _walks_all(node: Node, at: Dim | Slice, extent: Dim) -> bool:
+    """Whether a position takes every value on an axis in the course of a loop."""
+    start, trips = node.attrs["start"], node.attrs["trips"]
+    if isinstance(at, Slice) or not isinstance(trips, int) or trips != extent or trips < 1:
+        return False
+    symbol, step = node.attrs["symbol"], node.attrs["step"]
+    first, last = (substitute(at, {symbol: start + t * step}) for t in (0, trips - 1))
+    return {first, last} == {0, trips - 1}
 
 
 def program_ties(graph: Graph) -> Ties:

@@ -22,6 +22,7 @@ SHORTEST = 5  # loops of fewer trips are unrolled: their values stay in register
 class VectorLoop:
     """An innermost loop: its index, the variables it gives, and those that are folds.
 
+    `stored` pointers are written, `changed` ones read as well.
     `folds` maps an accumulator to the name of its fold and the expression of what is folded in;
     `paired` maps calls to the forms of `vmath.PAIRED` that share work.
     """
@@ -30,6 +31,7 @@ class VectorLoop:
     given: frozenset[str]
     folds: Mapping[str, tuple[str, ast.expr]]
     stored: frozenset[str]
+    changed: frozenset[str]
     paired: Mapping[str, str]
 
     def function(self, call: ast.Call) -> str:
@@ -69,6 +71,8 @@ def _innermost(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _innermost(inner)
             case ast.For():
                 yield statement
+            case ast.If(body=inner, orelse=[]) if all(isinstance(s, ast.For) for s in inner):
+                yield from _innermost(inner)
             case _ if not _assigns(statement) or _invokes(statement):
                 yield statement
 
@@ -92,6 +96,10 @@ def _shared_variables(body: Sequence[ast.stmt], assigned: set[str]) -> set[str]:
         if isinstance(statement, ast.For):
             shared |= _read(statement.iter) - assigned
             shared |= _shared_variables(statement.body, _read(statement.target))
+            assigned -= given
+        elif isinstance(statement, ast.If):
+            shared |= _read(statement.test) - assigned
+            shared |= _shared_variables(statement.body, set(assigned))
             assigned -= given
         else:
             shared |= _read(statement) - assigned
@@ -128,7 +136,10 @@ def _vector_loop(loop: ast.For, shared: set[str]) -> VectorLoop | None:
     stored = _stored(loop.body)
     if not _independent(loop.body, index, given, stored):
         return None
-    return VectorLoop(index, frozenset(given), folds, frozenset(stored), _paired(loop.body))
+    changed = frozenset(stored & _read_elements(loop.body))
+    return VectorLoop(
+        index, frozenset(given), folds, frozenset(stored), changed, _paired(loop.body)
+    )
 
 
 def _folds(body: Sequence[ast.stmt]) -> dict[str, tuple[str, ast.expr]]:
@@ -171,6 +182,18 @@ def _stored(body: Sequence[ast.stmt]) -> set[str]:
             if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
                 names.add(target.value.id)
     return names
+
+
+def _read_elements(body: Sequence[ast.stmt]) -> set[str]:
+    """The pointers whose elements are read."""
+    return {
+        n.value.id
+        for s in body
+        for n in ast.walk(s)
+        if isinstance(n, ast.Subscript)
+        and isinstance(n.value, ast.Name)
+        and (isinstance(n.ctx, ast.Load) or isinstance(s, ast.AugAssign))
+    }
 
 
 def _paired(body: Sequence[ast.stmt]) -> dict[str, str]:

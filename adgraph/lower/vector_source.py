@@ -8,13 +8,22 @@ one accumulator of vectors for each vector of a trip, combined in a fixed order 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from adgraph.lower import native, vmath
 from adgraph.lower.emitter import Scalar
 from adgraph.lower.expressions import EXACT_INDEX, Expressions
-from adgraph.lower.instructions import FOLD_FLAGS, Value, lane_type, literal
+from adgraph.lower.instructions import (
+    FOLD_FLAGS,
+    WHOLE,
+    Part,
+    Value,
+    first_lanes,
+    lane_type,
+    literal,
+)
+from adgraph.lower.kept_rows import KeptRows, key
 from adgraph.lower.kernel_types import BOOL, FOLDS, INT64
 from adgraph.lower.vector_loops import VectorLoop
 from adgraph.lower.widen import NotWidenedError, weight
@@ -40,7 +49,7 @@ class Trip:
 
     first: Value
     number: int
-    mask: str = ""
+    part: Part = WHOLE
 
 
 @dataclass
@@ -51,6 +60,7 @@ class VectorLoopWriter:
     loop: ast.For
     facts: VectorLoop
     lanes: int
+    kept: KeptRows | None = None
     lines: list[str] = field(default_factory=list)
     invariants: dict[ast.expr, Value] = field(default_factory=dict)
     bases: dict[str, str] = field(default_factory=dict)
@@ -82,11 +92,12 @@ class VectorLoopWriter:
     def _trips(self, start: Value, stop: Value, scalar_loop: ScalarLoop) -> None:
         """Write trips of several vectors, then of one, then the rest."""
         cost = sum(_cost(statement, self.facts) for statement in self.loop.body)
-        straight = has_masks() and not self._changes_elements()
-        if straight and start.number is not None and stop.number is not None:
-            count = int(stop.number - start.number)
-            if count <= LONGEST_STRAIGHT * self.lanes:
-                self._straight(int(start.number), count)
+        if has_masks() and start.number is not None and stop.number is not None:
+            trips = list(straight_trips(int(start.number), int(stop.number), self.lanes))
+            if 0 < len(trips) <= LONGEST_STRAIGHT:
+                for trip in trips:
+                    self._body(trip)
+                self._join_folds()
                 self._leave_folds()
                 return
         masked = has_masks() and cost > LIGHT  # a mask costs more than a few short scalar trips
@@ -102,33 +113,12 @@ class VectorLoopWriter:
             self.scope.vector, self.scope.code.before = None, None
             scalar_loop(start, stop)
 
-    def _changes_elements(self) -> bool:
-        """Whether what is stored was read: a masked store would hold up the next row's reads."""
-        read = {
-            n.value.id
-            for s in self.loop.body
-            for n in ast.walk(s)
-            if isinstance(n, ast.Subscript)
-            and isinstance(n.value, ast.Name)
-            and (isinstance(n.ctx, ast.Load) or isinstance(s, ast.AugAssign))
-        }
-        return bool(read & self.facts.stored)
-
     def _whole(self, start: Value, stop: Value, size: int) -> Value:
         """The end of the trips of whole vectors."""
         code = self.scope.code
         count = code.emit(f"sub i64 {stop.text}, {start.text}")
         count = code.emit(f"and i64 {count}, {-size}")
         return Value(code.emit(f"add i64 {start.text}, {count}"), INT64)
-
-    def _straight(self, start: int, count: int) -> None:
-        """Write all trips one after the other."""
-        for number, first in enumerate(range(0, count, self.lanes)):
-            here = min(self.lanes, count - first)
-            lanes = ", ".join(f"i1 {'true' if i < here else 'false'}" for i in range(self.lanes))
-            mask = f"<{self.lanes} x i1> <{lanes}>" if here < self.lanes else ""
-            self._body(Trip(literal(INT64, start + first), number, mask))
-        self._join_folds()
 
     def _loop(self, start: Value, stop: Value, vectors: int, masked_by: Value | None) -> None:
         """Write a loop of trips of whole vectors, or of one masked vector each."""
@@ -144,7 +134,7 @@ class VectorLoopWriter:
             first = Value(counter, INT64)
             if number:
                 first = Value(code.emit(f"add nsw i64 {counter}, {number * self.lanes}"), INT64)
-            self._body(Trip(first, number, self._mask(first, masked_by) if masked_by else ""))
+            self._body(Trip(first, number, self._part(first, masked_by) if masked_by else WHOLE))
         code.do(f"{following} = add nsw i64 {counter}, {vectors * self.lanes}")
         again = Value(code.emit(f"icmp slt i64 {following}, {stop.text}"), BOOL)
         joined = code.label("joined")
@@ -155,13 +145,14 @@ class VectorLoopWriter:
         code.jump(after)
         code.open(after)
 
-    def _mask(self, first: Value, stop: Value) -> str:
+    def _part(self, first: Value, stop: Value) -> Part:
         """The lanes that lie before the end."""
         code = self.scope.code
         left = Value(code.emit(f"sub i64 {stop.text}, {first.text}"), INT64)
         lanes = self._spread_here(left)
         type = lane_type("i64", self.lanes)
-        return f"<{self.lanes} x i1> " + code.emit(f"icmp sgt {type} {lanes}, {self._numbers()}")
+        mask = code.emit(f"icmp sgt {type} {lanes}, {self._numbers()}")
+        return Part(f"<{self.lanes} x i1> {mask}")
 
     def _spread_here(self, value: Value) -> str:
         """Spread a value that changes with the trip."""
@@ -218,22 +209,41 @@ class VectorLoopWriter:
 
     def element(self, node: ast.Subscript) -> Value:
         """Read the elements of a trip."""
+        slot = self._slot(node)
+        if slot is not None:
+            return self.scope.code.load(self.scope.pointer(node.value)[0], slot, self.lanes)
         kind, address = self._address(node)
-        return self.scope.code.load(kind, address, self.lanes, self.trip.mask)
+        return self.scope.code.load(kind, address, self.lanes, self._part_of(node))
+
+    def _part_of(self, node: ast.Subscript) -> Part:
+        """The lanes to read or write: by a mask where several narrow vectors were no gain."""
+        part = self.trip.part
+        is_vector = part.first & (part.first - 1) == 0
+        assert isinstance(node.value, ast.Name)
+        return part if is_vector or node.value.id in self.facts.changed else Part(part.mask)
+
+    def _slot(self, node: ast.Subscript) -> str | None:
+        """Where the elements of a trip are kept, if they are."""
+        return self.kept.slot(node, self.trip.number) if self.kept else None
 
     def _store(self, node: ast.Subscript, value: Value) -> None:
-        kind, address = self._address(node)
         code = self.scope.code
-        code.store(code.converted(value, kind), address, self.lanes, self.trip.mask)
+        slot = self._slot(node)
+        if slot is not None:
+            kind = self.scope.pointer(node.value)[0]
+            code.store(code.converted(value, kind), slot, self.lanes)
+            return
+        kind, address = self._address(node)
+        code.store(code.converted(value, kind), address, self.lanes, self._part_of(node))
 
     def _address(self, node: ast.Subscript) -> tuple[Scalar, str]:
         """The address of a trip's first element: one of the loop's, moved by the index."""
         assert isinstance(node.value, ast.Name)
         kind, pointer = self.scope.pointer(node.value)
-        key = f"{node.value.id}[{ast.dump(node.slice)}]"
-        if key not in self.bases:
-            self.bases[key] = self._base(node, kind, pointer)
-        return kind, self.scope.code.element(kind, self.bases[key], self.trip.first, "")
+        place = key(node)
+        if place not in self.bases:
+            self.bases[place] = self._base(node, kind, pointer)
+        return kind, self.scope.code.element(kind, self.bases[place], self.trip.first, "")
 
     def _base(self, node: ast.Subscript, kind: Scalar, pointer: str) -> str:
         """The address of the element at index 0, whether or not the loop reaches it."""
@@ -256,8 +266,8 @@ class VectorLoopWriter:
         total = Value(code.emit(f"load {start.type}, ptr {slot}"), start.kind, None, self.lanes)
         x = self.scope.value(self.facts.folds[name][1])
         after = self._folded(name, total, x)
-        if self.trip.mask:
-            kept = f"select {self.trip.mask}, {after.typed}, {total.typed}"
+        if self.trip.part.mask:
+            kept = f"select {self.trip.part.mask}, {after.typed}, {total.typed}"
             after = Value(code.emit(kept), after.kind, None, self.lanes)
         code.do(f"store {after.typed}, ptr {slot}")
 
@@ -332,6 +342,12 @@ class VectorLoopWriter:
         code = self.scope.code
         code.declarations.add(f"declare {kind.llvm} @{function}({parameters})")
         return Value(code.emit(f"call {flags}{kind.llvm} @{function}({first}{x.typed})"), kind)
+
+
+def straight_trips(start: int, stop: int, lanes: int) -> Iterator[Trip]:
+    """Return the trips of a loop of known extent; the last may be a part."""
+    for number, first in enumerate(range(start, stop, lanes)):
+        yield Trip(literal(INT64, first), number, first_lanes(min(lanes, stop - first), lanes))
 
 
 def lanes_of(loop: ast.For, pointers: dict[str, Scalar], types: dict[str, Scalar]) -> int:

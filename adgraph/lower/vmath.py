@@ -160,10 +160,10 @@ def _lgamma(e: Emitter, x: str) -> str:
 
 
 def _expit(e: Emitter, x: str) -> str:
-    """Divide by 1 + e**-|x|, which overflows on neither side, and whose inverse its slope has."""
+    """Divide by 1 + e**-|x|, which overflows on neither side."""
     small = e.call("exp", e.neg(e.abs(x)))
     numerator = e.select(e.compare("olt", x, 0.0), small, 1.0)
-    return e.mul(numerator, e.div(1.0, e.add(small, 1.0)))
+    return e.div(numerator, e.add(small, 1.0))
 
 
 def _tanh_slope(e: Emitter, x: str) -> str:

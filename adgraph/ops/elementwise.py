@@ -298,8 +298,7 @@ expit_slope = elementwise_function(
     _expit_slope,
     lambda x: x,
     lambda y, x: (-y * np.tanh(0.5 * x),),
-    "exp(-absolute({0})) * (cast(1) / (exp(-absolute({0})) + 1))"
-    " * (cast(1) / (exp(-absolute({0})) + 1))",
+    "exp(-absolute({0})) / ((1 + exp(-absolute({0}))) * (1 + exp(-absolute({0}))))",
     weight=18,
 )
 

@@ -20,10 +20,11 @@ from adgraph.control.fused import fused
 from adgraph.ir.dims import upper_bound
 from adgraph.ir.graph import Graph, Node, Origin, Scope, Value
 from adgraph.ir.op import Kind
-from adgraph.passes.repeat import makers, repeat, replace
+from adgraph.passes.repeat import repeat
 
 MOST_NODES = 40  # of a group as it grows; two groups may become a larger one
 MOST_JOINED = 120  # more live values than these would not stay in registers
+MOST_REPEATING = 240  # values that are computed again serve at once, or could be spilled
 MOST_SCALARS = 500  # of a group without loops: compile time grows faster than longer ones
 LOOK_AHEAD = 16  # units searched for a common operand
 SHORT_ROW = 16  # elements: what is computed in such rows hardly fills vectors
@@ -105,21 +106,10 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _repeat_cheap_nodes(graph: Graph, units: list[_Group | Node]) -> None:
-    maker = makers(graph)
-    groups = [unit for unit in units if isinstance(unit, _Group)]
-    for group in groups:
-        group.space = repeat(group.space, maker, MOST_NODES)
-    kept = _kept(graph, units)
-    sized = _by_size(kept)
-    readers = _readers(groups)
-    for value in [v for v in readers if v in maker and v not in kept]:
-        others = sized.get(value.type.size, {})
-        reading = [g for g in readers[value].values() if value in g.space.operands]
-        spaces = replace(value, [g.space for g in reading], maker, others.keys(), MOST_NODES)
-        for group, space in zip(reading, spaces, strict=True):
-            if space is not group.space:
-                group.space = space
-                _note_reader(readers, group)
+    spaces = [unit if isinstance(unit, Node) else unit.space for unit in units]
+    for unit, space in zip(units, repeat(graph, spaces, MOST_REPEATING), strict=True):
+        if isinstance(unit, _Group) and isinstance(space, Space):
+            unit.space = space
 
 
 class _Borders:
@@ -294,26 +284,6 @@ def _operands(unit: _Group | Node) -> Iterable[Value]:
     return [v for node in unit.space.nodes for v in node.inputs if v not in unit.space]
 
 
-def _by_size(values: Iterable[Value]) -> dict[int, dict[Value, None]]:
-    found: dict[int, dict[Value, None]] = {}
-    for value in values:
-        found.setdefault(value.type.size, {})[value] = None
-    return found
-
-
-def _readers(groups: list[_Group]) -> dict[Value, dict[int, _Group]]:
-    """The groups that read a value, or did before a repetition, by their identity."""
-    readers: dict[Value, dict[int, _Group]] = {}
-    for group in groups:
-        _note_reader(readers, group)
-    return readers
-
-
-def _note_reader(readers: dict[Value, dict[int, _Group]], group: _Group) -> None:
-    for value in group.space.operands:
-        readers.setdefault(value, {})[id(group)] = group
-
-
 def _drop_dead_nodes(graph: Graph, units: list[_Group | Node], views: dict[Value, Node]) -> None:
     """Take out of the groups what nobody reads any more."""
     read: set[Value] = set()
@@ -349,18 +319,6 @@ def _live(space: Space, read: set[Value]) -> Space:
         return space
     pruned = Space()
     return pruned if all(map(pruned.admit, reversed(live))) else space
-
-
-def _kept(graph: Graph, units: list[_Group | Node]) -> dict[Value, None]:
-    """The values that are in memory whatever the groups read."""
-    kept = dict.fromkeys((*graph.inputs, *graph.outputs))
-    for unit in units:
-        if isinstance(unit, Node):
-            kept.update(dict.fromkeys((*unit.inputs, *unit.outputs)))
-    for node in graph.nodes:
-        if node.op.kind is Kind.VIEW:
-            kept.update(dict.fromkeys(node.inputs))
-    return kept
 
 
 def _attach_view(

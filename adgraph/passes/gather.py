@@ -89,12 +89,22 @@ def _multiple(site: Site, value: Any) -> tuple[Any, Any]:
 
 def _joined(site: Site, terms: list[Term]) -> Iterator[tuple[list[Term], list[Write]]]:
     """Iterate over terms that are joined, all or those that have more in common, and their sums."""
+    if site.inside and _are_columns(terms[0]):
+        return
     for alike in (None, _equal_sizes, _same_source):
         parts = [terms] if alike is None else _parted(terms, alike)
         found = [(part, made) for part in parts if (made := _sums(site, part, alike))]
         if found:
             yield from found
             return
+
+
+def _are_columns(term: Term) -> bool:
+    """Tell whether the elements of a box are far apart.
+
+    A loop then runs for a block of them at a time, if it treats all alike: no ends are apart.
+    """
+    return not isinstance(term.write.index[-1], Slice)
 
 
 def _sums(site: Site, terms: list[Term], alike: Any) -> list[Write] | None:

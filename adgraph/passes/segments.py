@@ -74,12 +74,16 @@ def emit_loop(
     carried: Sequence[Value],
     attrs: Mapping[str, object],
     write: Write,
+    change: Callable[[Graph], Graph] = lambda body: body,
 ) -> tuple[Value, ...]:
-    """Emit a loop; `write` emits its body, and all that it uses from outside is a constant."""
+    """Emit a loop; `write` emits its body, and all that it uses from outside is a constant.
+
+    What becomes of the body is for `change` to say.
+    """
     inside = Builder(builder)
     inputs = [inside.input(v.type, v.name) for v in carried]
     graph = inside.build(write(inside, inputs), "body")
-    body = replace(graph, inputs=(*inside.captures.values(), *inputs))
+    body = change(replace(graph, inputs=(*inside.captures.values(), *inputs)))
     fixed = list(inside.captures)
     changes = {"body": body, "constants": len(fixed)}
     return builder.emit(op, [*lead, *fixed, *carried], {**attrs, **changes})

@@ -20,6 +20,7 @@ from adgraph.ir.graph import Graph, Value
 from adgraph.ir.prune import prune
 from adgraph.ops.control import between, index, loop, loop_symbol
 from adgraph.ops.elementwise import add
+from adgraph.passes.hoist import hoist
 from adgraph.passes.segments import (
     Trips,
     Write,
@@ -36,10 +37,15 @@ from adgraph.passes.taped import Recording, TapedLoop, reading, recording, taped
 
 @dataclass(frozen=True)
 class Plan:
-    """How many states of a loop are kept, and how many trips are recorded at a time."""
+    """How many states of a loop are kept, and how many trips are recorded at a time.
+
+    If that is one, loops inside it that record may have plans: `inner` gives them by their numbers
+    in the program that reverses a trip (`reversing`).
+    """
 
     snapshots: int
     segment: int = 1
+    inner: tuple[tuple[int, Plan], ...] = ()
 
 
 def with_snapshots(graph: Graph, plans: Mapping[int, Plan]) -> Graph:
@@ -60,7 +66,22 @@ def with_snapshots(graph: Graph, plans: Mapping[int, Plan]) -> Graph:
                 backward[node].reverse(builder, env, kept[backward[node]])
         else:
             copy_node(builder, node, env)
-    return prune(builder.build([env[v] for v in graph.outputs], graph.name))
+    made = prune(builder.build([env[v] for v in graph.outputs], graph.name))
+    return hoist(made) if any(plan.inner for plan in plans.values()) else made  # inner tables
+
+
+def reversing(taped: TapedLoop) -> Graph:
+    """Return the program that reverses one trip of a loop, with all that leads to its state."""
+    builder = Builder()
+    given = dict.fromkeys((*taped.forward.inputs, *taped.backward.inputs))
+    env = {v: builder.adopt(v) for v in given if v not in taped.forward.outputs}
+    reversal = _Reversal(taped, Plan(1))
+    kept = reversal.sweep(builder, env)
+    reversal.reverse(builder, env, kept)
+    node = builder.producer(env[taped.backward.outputs[0]])
+    assert node is not None
+    body: Graph = node.attrs["body"]
+    return body
 
 
 @dataclass(frozen=True)
@@ -234,8 +255,11 @@ class _Reversal:
         symbol = loop_symbol("segment", last, self._whole, -1)
         attrs = {"symbol": symbol, "start": last, "trips": self._whole, "step": -1}
         carried = [*kept.snapshots, *kept.under_way, *blanks, *seeds]
-        results = emit_loop(builder, loop, [], carried, attrs, write)
+        results = emit_loop(builder, loop, [], carried, attrs, write, self._with_inner)
         env.update(zip(node.outputs, results[used:], strict=True))
+
+    def _with_inner(self, body: Graph) -> Graph:
+        return with_snapshots(body, dict(self.plan.inner)) if self.plan.inner else body
 
     def _record(
         self,

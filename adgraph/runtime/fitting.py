@@ -19,13 +19,14 @@ from adgraph.errors import BudgetError
 from adgraph.ir.graph import Graph, Node
 from adgraph.lower.program import arrange
 from adgraph.passes.pipeline import LAST, Report, run_pipeline
-from adgraph.passes.snapshots import Plan, with_snapshots
+from adgraph.passes.snapshots import Plan, reversing, with_snapshots
 from adgraph.passes.taped import TapedLoop, taped_loops
 from adgraph.schedule.budget import Budget, estimated_seconds, in_bytes
 
 SIZES = 64  # lengths of a segment, and numbers of snapshots, that are tried
 MOST_SEGMENTS = 2**16  # each has an entry in the tables of the reversal
 POINTS = 256  # of a composed curve
+INNER = 16  # choices for the loops in a loop that are tried with each number of its snapshots
 COPY_RATE = 2e10  # bytes a second of a state that is written or read back
 
 
@@ -55,6 +56,7 @@ def loop_curve(taped: TapedLoop) -> list[tuple[int, float, Plan | None]]:
 
 
 def _ways(taped: TapedLoop) -> Iterator[tuple[int, float, Plan]]:
+    inner = _inner(taped)
     numbers = [k for k in range(len(taped.forward.outputs)) if k not in taped.tapes]
     recording = _seconds(taped.forward) / taped.trips
     sweeping = _advancing(taped, numbers)
@@ -70,6 +72,21 @@ def _ways(taped: TapedLoop) -> Iterator[tuple[int, float, Plan]]:
             again = (advances(segments, snapshots) - (segments - 1)) * segment
             seconds = taped.trips * (sweeping + recording) + again * advancing + segments * copying
             yield nbytes, seconds, Plan(snapshots, segment)
+            for choice in inner if segment == 1 else ():
+                yield (
+                    nbytes + choice.nbytes,
+                    seconds + taped.trips * choice.seconds,
+                    Plan(snapshots, 1, tuple(choice.plans.items())),
+                )
+
+
+def _inner(taped: TapedLoop) -> list[Choice]:
+    """Return plans for the loops inside one, with what they change in a trip of it."""
+    all_taped, *others = choices(reversing(taped))
+    chosen = _thinned(others, INNER)
+    return [
+        Choice(c.plans, c.nbytes - all_taped.nbytes, c.seconds - all_taped.seconds) for c in chosen
+    ]
 
 
 def _sizes(most: int) -> list[int]:
@@ -131,14 +148,15 @@ def _composed(
     for choice in sorted(both, key=lambda choice: (choice.seconds, choice.nbytes)):
         if not kept or choice.nbytes < kept[-1].nbytes:
             kept.append(choice)
-    return _thinned(kept)
+    return _thinned(kept, POINTS)
 
 
-def _thinned(found: list[Choice]) -> list[Choice]:
-    if len(found) <= POINTS:
+def _thinned(found: list[Choice], count: int) -> list[Choice]:
+    """Keep so many, spread over all of them, the last one among them."""
+    if len(found) <= count:
         return found
     last = len(found) - 1
-    return [found[round(i * last / (POINTS - 1))] for i in range(POINTS)]
+    return [found[round(i * last / (count - 1))] for i in range(count)]
 
 
 # --- the choice for a budget ----------------------------------------------------------------------

@@ -10,18 +10,10 @@ import re
 
 from adgraph.errors import ShapeError, message
 from adgraph.ir.graph import Graph
-from adgraph.schedule.buffers import MayShare, Plan, never, plan
-from adgraph.schedule.checkpoint import checkpoint
-from adgraph.schedule.order import order
-from adgraph.schedule.remat import cheapest, infeasible, task_seconds, tightest
-from adgraph.schedule.schedule import Schedule
+from adgraph.schedule.buffers import MayShare, never
+from adgraph.schedule.pareto import Ladder, Planned
 
-Planned = tuple[Schedule, Plan]
 Budget = int | float  # bytes if it is an int, else a share of the peak without a budget
-
-ROUNDS = 4  # of planning an arena and correcting the bytes that the schedule aims at
-CLOSE = 1.05  # a plan this near below the budget is not improved
-RUNGS = 6  # schedules between the tightest and the unlimited one that are the last resort
 
 UNITS = {
     "b": 1,
@@ -89,56 +81,12 @@ def schedule_and_plan(
 
     With a budget the plan's `peak_bytes` is at most that.
     """
-    base = Schedule.of(graph, checkpoint(graph, order(graph)))
-    planned = base, plan(base, may_share)
-    free = planned[1].peak_bytes
-    budget = free if budget is None else in_bytes(budget, free)
-    if free <= budget:
-        return planned
-    return _converge(planned, budget, may_share) or _last_resort(base, budget, may_share)
-
-
-def _converge(base: Planned, budget: int, may_share: MayShare) -> Planned | None:
-    """Aim at a sum of live bytes, see what the arena makes of it, and correct the aim."""
-    aim = budget * base[0].peak_bytes // base[1].peak_bytes
-    found: list[Planned] = []
-    for _ in range(ROUNDS):
-        planned = _aimed(base[0], aim, may_share)
-        if planned is None:
-            break
-        peak_bytes = planned[1].peak_bytes
-        if peak_bytes <= budget:
-            found.append(planned)
-            if budget <= CLOSE * peak_bytes:
-                break
-        aim = aim * budget // peak_bytes
-    return min(found, key=estimated_seconds, default=None)
-
-
-def _aimed(base: Schedule, aim: int, may_share: MayShare) -> Planned | None:
-    """Plan the cheapest schedule whose sum of live bytes is at most `aim`."""
-    flow = base.flow
-    tasks = cheapest(flow, aim)
-    if tasks is None:
-        return None
-    schedule = Schedule.of(base.graph, [flow.tasks[task] for task in tasks])
-    return schedule, plan(schedule, may_share)
-
-
-def _last_resort(base: Schedule, budget: int, may_share: MayShare) -> Planned:
-    """Choose among schedules that do not depend on the budget, so what the error names works."""
-    flow = base.flow
-    least, tasks = tightest(flow, 0)
-    ratio = base.peak_bytes / least
-    aims = [int(least * ratio ** (rung / RUNGS)) for rung in range(RUNGS)]
-    rungs = [planned for aim in aims if (planned := _aimed(base, aim, may_share)) is not None]
-    fitting = [planned for planned in rungs if planned[1].peak_bytes <= budget]
-    if not fitting:
-        smallest = min(planned[1].peak_bytes for planned in rungs)
-        raise infeasible(flow, tasks, budget, smallest)
-    return min(fitting, key=estimated_seconds)
+    ladder = Ladder(graph, may_share)
+    if budget is None:
+        return ladder.base.planned
+    return ladder.at(in_bytes(budget, ladder.base.peak_bytes)).planned
 
 
 def estimated_seconds(planned: Planned) -> float:
     """Return the estimated seconds of a plan, recomputations included."""
-    return sum(task_seconds(planned[0].flow))
+    return sum(planned[0].flow.seconds)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from adgraph.analysis.liveness import (
     ALIGNMENT,
-    buffer_bytes,
     computes,
     roots,
     scratch_types,
@@ -52,7 +51,8 @@ class Plan:
 
 
 def slot_bytes(size: int) -> int:
-    """Return the arena bytes of a buffer: whole pages get a pad."""
+    """Return the arena bytes of an array: whole cache lines, and a pad behind whole pages."""
+    size = -(-size // ALIGNMENT) * ALIGNMENT
     return size + PAD if size >= PADDED_FROM and size % PAGE == 0 else size
 
 
@@ -85,9 +85,13 @@ def _place(slot: int | None, offset: dict[int, int]) -> int | None:
 
 def dying_after(schedule: Schedule, time: int) -> set[Value]:
     """Return the values that are freed directly after a step."""
-    following = itertools.islice(schedule.steps, time + 1, None)
-    frees = itertools.takewhile(lambda step: isinstance(step, Free), following)
-    return {step.value for step in frees if isinstance(step, Free)}
+    dying = set()
+    for position in range(time + 1, len(schedule.steps)):
+        step = schedule.steps[position]
+        if not isinstance(step, Free):
+            break
+        dying.add(step.value)
+    return dying
 
 
 class _Slots:
@@ -103,6 +107,7 @@ class _Slots:
         self.results: list[tuple[int | None, ...]] = []
         self.scratch: list[tuple[int, ...]] = []
         self._root = roots(schedule.graph)
+        self._bytes = {v: v.type.nbytes for n in schedule.graph.nodes for v in n.outputs}
         self._outputs = {self._root[v] for v in schedule.graph.outputs}
         self._may_share = may_share
         self._current: dict[Value, int] = {}
@@ -112,7 +117,7 @@ class _Slots:
                     dying = dying_after(schedule, time)
                     self.results.append(self._write(node, time, dying))
                     types = scratch_types(node)
-                    sizes = (slot_bytes(buffer_bytes(t)) for t in types)
+                    sizes = (slot_bytes(t.nbytes) for t in types)
                     self.scratch.append(tuple(self._open(time, time + 1, n) for n in sizes))
                 case Free(value):
                     self._close(value, time)
@@ -147,7 +152,7 @@ class _Slots:
                 continue
             operand = self._shared(node, value, free)
             if operand is None:
-                slot = self._open(time, -1, slot_bytes(buffer_bytes(value.type)))
+                slot = self._open(time, -1, slot_bytes(self._bytes[value]))
             else:
                 free.remove(operand)
                 slot = self._current.pop(operand)
@@ -158,7 +163,7 @@ class _Slots:
     def _shared(self, node: Node, result: Value, free: set[Value]) -> Value | None:
         """Choose the operand whose place the result takes."""
         for operand in dict.fromkeys(self._root[v] for v in node.inputs):
-            if operand in free and operand.type.nbytes == result.type.nbytes:
+            if operand in free and self._bytes[operand] == self._bytes[result]:
                 views = (v for v in node.inputs if self._root[v] is operand)
                 if all(self._may_share(node, view, result) for view in views):
                     return operand

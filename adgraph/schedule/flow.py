@@ -7,18 +7,26 @@ numbers a sequence; an order is then a list of task numbers, with repeats where 
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import numpy as np
+
+from adgraph.analysis.cost import node_cost
 from adgraph.analysis.liveness import buffer_bytes, computes, roots, scratch_types
 from adgraph.errors import GraphError
 from adgraph.ir.graph import Graph, Node, Value
 
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 
 @dataclass(frozen=True)
 class Flow:
-    """Tasks and the instances they read and write.
+    """Tasks and the instances they read and write; those of a task have consecutive numbers.
 
     `sizes` are arena bytes: an output of the graph has a buffer of its own and counts as zero here
     and in `output_bytes` from the start. `results` are the instances the caller gets.
@@ -38,30 +46,52 @@ class Flow:
         """Number the tasks and instances of a sequence of the graph's nodes."""
         root = roots(graph)
         outputs = {root[v] for v in graph.outputs}
-        computed = {v for node in graph.nodes if computes(node) for v in node.outputs}
+        nodes = [node for node in graph.nodes if computes(node)]
+        bytes = {v: buffer_bytes(v.type) for node in nodes for v in node.outputs}
+        scratch = {node: sum(map(buffer_bytes, scratch_types(node))) for node in nodes}
+        operands = {node: dict.fromkeys(root[v] for v in node.inputs) for node in nodes}
         latest: dict[Value, int] = {}
         producers: list[int] = []
         sizes: list[int] = []
         reads = []
         writes = []
         for i, node in enumerate(sequence):
-            operands = dict.fromkeys(root[v] for v in node.inputs)
-            reads.append(tuple(_latest(v, latest, node) for v in operands if v in computed))
+            reads.append(tuple(_latest(v, latest, node) for v in operands[node] if v in bytes))
             first = len(producers)
             writes.append(tuple(range(first, first + len(node.outputs))))
             latest.update(zip(node.outputs, writes[-1], strict=True))
             producers.extend(i for _ in node.outputs)
-            sizes.extend(0 if v in outputs else buffer_bytes(v.type) for v in node.outputs)
+            sizes.extend(0 if v in outputs else bytes[v] for v in node.outputs)
         return Flow(
             tuple(sequence),
             tuple(reads),
             tuple(writes),
             tuple(producers),
             tuple(sizes),
-            tuple(sum(map(buffer_bytes, scratch_types(node))) for node in sequence),
-            frozenset(latest[v] for v in outputs if v in computed),
-            sum(v.type.nbytes for v in outputs if v in computed),
+            tuple(scratch[node] for node in sequence),
+            frozenset(latest[v] for v in outputs if v in bytes),
+            sum(v.type.nbytes for v in outputs if v in bytes),
         )
+
+    @cached_property
+    def seconds(self) -> tuple[float, ...]:
+        """The estimated seconds of every task."""
+        known = {node: node_cost(node).seconds for node in dict.fromkeys(self.tasks)}
+        return tuple(known[node] for node in self.tasks)
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """The same in arrays."""
+        return Arrays.of(self)
+
+    @cached_property
+    def costs(self) -> Floats:
+        """The same in an array."""
+        return np.array(self.seconds)
+
+    def cost(self, order: Sequence[int]) -> float:
+        """Return the estimated seconds of an order, whatever the order of the sum."""
+        return math.fsum(self.seconds[task] for task in order)
 
     def readers(self) -> list[list[int]]:
         """List for every instance the tasks that read it."""
@@ -83,45 +113,127 @@ def _latest(value: Value, latest: dict[Value, int], node: Node) -> int:
     return latest[value]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The life of a buffer: it is written at `start` and last read at `end`."""
+@dataclass(frozen=True)
+class Arrays:
+    """A flow in arrays: `reads` task by task.
 
-    instance: int
-    start: int
-    end: int
+    The reads of a task begin at `read_from[task]`; the instances it writes at `write_from[task]`.
+    """
+
+    reads: Ints
+    read_from: Ints
+    write_from: Ints
+    producers: Ints
+    sizes: Ints
+    scratch: Ints
+
+    @staticmethod
+    def of(flow: Flow) -> Arrays:
+        """Collect the arrays of a flow."""
+        return Arrays(
+            np.array([v for operands in flow.reads for v in operands], np.int64),
+            _starts(list(map(len, flow.reads))),
+            _starts(list(map(len, flow.writes))),
+            np.array(flow.producers, np.int64),
+            np.array(flow.sizes, np.int64),
+            np.array(flow.scratch, np.int64),
+        )
 
 
-def spans(flow: Flow, order: Sequence[int]) -> list[Span]:
-    """Return the lives of all buffers in an order: a read is of the latest run of the task."""
-    starts: list[int] = []
-    ends: list[int] = []
-    instances: list[int] = []
-    latest: dict[int, int] = {}
-    for position, task in enumerate(order):
-        for v in flow.reads[task]:
-            ends[latest[v]] = position
-        for v in flow.writes[task]:
-            latest[v] = len(instances)
-            instances.append(v)
-            starts.append(position)
-            ends.append(position)
-    for v in flow.results:
-        ends[latest[v]] = len(order) - 1
-    return [Span(*span) for span in zip(instances, starts, ends, strict=True)]
+def _starts(counts: Sequence[int] | Ints) -> Ints:
+    """Return where runs of these lengths begin, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64), dtype=np.int64)])
 
 
-def profile(flow: Flow, order: Sequence[int]) -> list[int]:
+def _runs(starts: Ints, lengths: Ints) -> Ints:
+    """Return the numbers of runs one after the other."""
+    shift = np.repeat(starts - _starts(lengths)[:-1], lengths)
+    return shift + np.arange(len(shift))
+
+
+@dataclass(frozen=True)
+class Lives:
+    """The buffers of an order: `instances` are written at `starts` and last read at `ends`.
+
+    The buffers that the position p writes begin at `first[p]`. A read at a position of `readers` is
+    of what was written at the same place of `sources`.
+    """
+
+    instances: Ints
+    starts: Ints
+    ends: Ints
+    first: Ints
+    readers: Ints
+    sources: Ints
+
+    @staticmethod
+    def of(flow: Flow, order: Sequence[int]) -> Lives:
+        """Follow an order: a read is of the latest run of the task."""
+        arrays = flow.arrays
+        tasks = np.asarray(order, np.int64)
+        written = np.diff(arrays.write_from)[tasks]
+        first = _starts(written)
+        instances = _runs(arrays.write_from[tasks], written)
+        starts = np.repeat(np.arange(len(tasks)), written)
+        counts = np.diff(arrays.read_from)[tasks]
+        readers = np.repeat(np.arange(len(tasks)), counts)
+        reads = arrays.reads[_runs(arrays.read_from[tasks], counts)]
+        producers = arrays.producers[reads]
+        latest = _Latest(tasks)
+        sources = latest.before(producers, readers)
+        ends = starts.copy()
+        ends[first[sources] + reads - arrays.write_from[producers]] = readers  # the last one stays
+        results = np.fromiter(flow.results, np.int64, len(flow.results))
+        makers = arrays.producers[results]
+        runs = latest.before(makers, np.full(len(makers), len(tasks)))
+        ends[first[runs] + results - arrays.write_from[makers]] = len(tasks) - 1
+        return Lives(instances, starts, ends, first, readers, sources)
+
+
+class _Latest:
+    """The latest run of a task before a position."""
+
+    def __init__(self, tasks: Ints) -> None:
+        self._count = len(tasks) + 1
+        self._positions = np.argsort(tasks, kind="stable")
+        self._keys = tasks[self._positions] * self._count + self._positions
+
+    def before(self, tasks: Ints, positions: Ints) -> Ints:
+        """Return the position of the run of each task that comes last before each position."""
+        found = np.searchsorted(self._keys, tasks * self._count + positions) - 1
+        result: Ints = self._positions[found]
+        return result
+
+
+def profile(flow: Flow, order: Sequence[int]) -> Ints:
     """Return the bytes that are live while each task of an order runs, outputs included."""
-    change = [0] * (len(order) + 1)
-    for span in spans(flow, order):
-        change[span.start] += flow.sizes[span.instance]
-        change[span.end + 1] -= flow.sizes[span.instance]
-    held = itertools.accumulate(change[:-1], initial=flow.output_bytes)
-    next(held)
-    return [bytes + flow.scratch[task] for bytes, task in zip(held, order, strict=True)]
+    return live_bytes(flow, order, Lives.of(flow, order))
+
+
+def live_bytes(flow: Flow, order: Sequence[int], lives: Lives) -> Ints:
+    """Return the same, if the lives of the buffers are known."""
+    change = np.zeros(len(order) + 1, np.int64)
+    sizes = flow.arrays.sizes[lives.instances]
+    np.add.at(change, lives.starts, sizes)
+    np.subtract.at(change, lives.ends + 1, sizes)
+    held = flow.output_bytes + np.cumsum(change[:-1])
+    result: Ints = held + flow.arrays.scratch[np.asarray(order, np.int64)]
+    return result
 
 
 def peak(flow: Flow, order: Sequence[int]) -> int:
     """Return the most bytes that are live at once, outputs included."""
-    return max(profile(flow, order), default=flow.output_bytes)
+    return int(profile(flow, order).max(initial=flow.output_bytes))
+
+
+def held(flow: Flow, order: Sequence[int]) -> int:
+    """Return the most bytes that live from one task to the next, outputs included.
+
+    What is written in place of an operand does not count twice: no arena is smaller.
+    """
+    lives = Lives.of(flow, order)
+    sizes = flow.arrays.sizes[lives.instances]
+    change = np.zeros(len(order) + 1, np.int64)
+    np.add.at(change, lives.starts, sizes)
+    np.subtract.at(change, lives.ends, sizes)
+    return flow.output_bytes + int(np.cumsum(change).max(initial=0))

@@ -7,26 +7,71 @@ one with the least peak wins; the earlier one if two tie.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable
+
+import numpy as np
 
 from adgraph.analysis.liveness import computes
 from adgraph.ir.graph import Graph, Node
 from adgraph.schedule.checkpoint import checkpoint
 from adgraph.schedule.flow import Flow, peak
 
+WIDTHS = (0.4, 0.1, 0.2)  # how far nodes are moved, as a part of the whole order
+
 
 def order(graph: Graph) -> tuple[Node, ...]:
     """Return the nodes that compute, in the order with the least peak of those tried."""
+    return orders(graph)[0]
+
+
+def orders(graph: Graph) -> tuple[tuple[Node, ...], ...]:
+    """Return the orders that are tried, different ones, from the least peak."""
     flow = Flow.of(graph, tuple(node for node in graph.nodes if computes(node)))
-    tried: tuple[Callable[[Flow], list[int]], ...] = (_given, _depth_first, _eager)
-    sequences = (tuple(flow.tasks[task] for task in rule(flow)) for rule in tried)
-    return min(sequences, key=lambda sequence: _peak(graph, sequence))
+    sequences: dict[tuple[Node, ...], int] = {}
+    for rule in RULES:
+        tasks = rule(flow)
+        sequence = tuple(flow.tasks[task] for task in tasks)
+        sequences[sequence] = _peak(graph, flow, tasks, sequence)
+    return tuple(sorted(sequences, key=sequences.__getitem__))
 
 
-def _peak(graph: Graph, sequence: tuple[Node, ...]) -> int:
+def shuffled(graph: Graph, count: int) -> tuple[tuple[Node, ...], ...]:
+    """Return orders in which nodes have been moved forth and back at random, less or more."""
+    flow = Flow.of(graph, tuple(node for node in graph.nodes if computes(node)))
+    rng = np.random.default_rng(0)
+    size = len(flow.tasks)
+    keys = (
+        np.arange(size) + WIDTHS[k % len(WIDTHS)] * size * rng.random(size) for k in range(count)
+    )
+    return tuple(tuple(flow.tasks[task] for task in _by_keys(flow, key.tolist())) for key in keys)
+
+
+def _by_keys(flow: Flow, keys: list[float]) -> list[int]:
+    """Of the tasks that are ready, the one with the least key comes next."""
+    readers = flow.readers()
+    missing = [len(operands) for operands in flow.reads]
+    ready = [(keys[task], task) for task, count in enumerate(missing) if not count]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, task = heapq.heappop(ready)
+        found.append(task)
+        for reader in itertools.chain.from_iterable(readers[v] for v in flow.writes[task]):
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(ready, (keys[reader], reader))
+    return found
+
+
+def _peak(graph: Graph, flow: Flow, tasks: list[int], sequence: tuple[Node, ...]) -> int:
     """Return the peak with the recomputations that the user asked for."""
-    lengthened = Flow.of(graph, checkpoint(graph, sequence))
-    return peak(lengthened, range(len(lengthened.tasks)))
+    lengthened = checkpoint(graph, sequence)
+    if len(lengthened) == len(sequence):
+        return peak(flow, tasks)
+    longer = Flow.of(graph, lengthened)
+    return peak(longer, range(len(longer.tasks)))
 
 
 def _given(flow: Flow) -> list[int]:
@@ -102,3 +147,6 @@ def _eager(flow: Flow) -> list[int]:
     for task in range(len(flow.tasks)):
         walk.run(task)
     return walk.tasks
+
+
+RULES: tuple[Callable[[Flow], list[int]], ...] = (_given, _depth_first, _eager)

@@ -1,7 +1,7 @@
 """Pack buffers into one arena: rectangles of bytes by time that must not overlap.
 
-Greedy in four orders, each buffer into the tightest gap that is free during its life; the least
-arena wins. Pisarchyk & Lee, Efficient Memory Management for Deep Neural Net Inference, 2020.
+Greedy in up to four orders, each buffer into the tightest gap that is free during its life; the
+least arena wins. Pisarchyk & Lee, Efficient Memory Management for Deep Neural Net Inference, 2020.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+MANY = 2000  # rectangles from which on the first two orders must do
+NO_GAP = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def pack(rectangles: Sequence[Rectangle]) -> Packing:
     """
     best = None
     bound = _most_at_once(rectangles)
-    for key in ORDERS:
+    for key in ORDERS if len(rectangles) < MANY else ORDERS[:2]:
         keys = list(map(key, rectangles))
         found = _place(rectangles, sorted(range(len(keys)), key=keys.__getitem__))
         if best is None or found.bytes < best.bytes:
@@ -68,9 +71,9 @@ def _by_time(r: Rectangle) -> Any:
 
 ORDERS: tuple[Callable[[Rectangle], Any], ...] = (
     _by_size,
-    _by_size_and_length,
     _by_area,
     _by_time,
+    _by_size_and_length,
 )
 
 
@@ -86,24 +89,31 @@ def _changes(r: Rectangle) -> Iterator[tuple[int, int]]:
 
 
 def _place(rectangles: Sequence[Rectangle], numbers: Sequence[int]) -> Packing:
-    count = len(rectangles)
-    offsets = np.zeros(count, np.int64)
-    placed = np.zeros((4, count), np.int64)  # start, end, offset, end of the bytes
+    offsets = [0] * len(rectangles)
+    placed = np.zeros((4, len(rectangles)), np.int64)  # start, end, offset, end of bytes
     for k, i in enumerate(numbers):
         r = rectangles[i]
-        start, end, low, high = placed[:, :k]
-        beside = (start < r.end) & (end > r.start)
-        offsets[i] = _tightest_gap(low[beside], high[beside], r.size)
-        placed[:, k] = r.start, r.end, offsets[i], offsets[i] + r.size
-    return Packing(tuple(map(int, offsets)), int(placed[3].max(initial=0)))
+        start, end, low, high = placed[:, :k]  # by offset
+        beside = np.flatnonzero((start < r.end) & (end > r.start))
+        offsets[i] = offset = _tightest_gap(low[beside], high[beside], r.size)
+        at = int(low.searchsorted(offset))
+        placed[:, at + 1 : k + 1] = placed[:, at:k]
+        placed[:, at] = r.start, r.end, offset, offset + r.size
+    return Packing(tuple(offsets), int(placed[3].max(initial=0)))
 
 
 def _tightest_gap(low: Ints, high: Ints, size: int) -> int:
-    """Return the start of the smallest gap of at least `size` bytes, or the end of all."""
-    by_offset = np.argsort(low, kind="stable")
-    ends = np.maximum.accumulate(np.concatenate([[0], high[by_offset]]))
-    gaps = low[by_offset] - ends[:-1]
-    fitting = np.flatnonzero(gaps >= size)
-    if not len(fitting):
+    """Return the start of the smallest gap of at least `size` bytes, or the end of all.
+
+    The bytes that are taken come by their offset.
+    """
+    if not len(low):
+        return 0
+    ends = np.maximum.accumulate(high)
+    gaps = low.copy()
+    gaps[1:] -= ends[:-1]
+    gaps[gaps < size] = NO_GAP
+    best = int(gaps.argmin())
+    if gaps[best] == NO_GAP:
         return int(ends[-1])
-    return int(ends[fitting[np.argmin(gaps[fitting])]])
+    return int(ends[best - 1]) if best else 0

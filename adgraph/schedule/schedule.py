@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adgraph.analysis.liveness import computes
+from adgraph.analysis.liveness import computes, roots
 from adgraph.errors import GraphError
 from adgraph.ir.evaluate import Array, evaluate_node
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.show import Names, show_node
-from adgraph.schedule.flow import Flow, profile, spans
+from adgraph.schedule.flow import Flow, Lives, profile
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ class Schedule:
         flow = Flow.of(graph, sequence)
         values = [v for node in sequence for v in node.outputs]
         freed: list[list[Step]] = [[] for _ in sequence]
-        for span in spans(flow, range(len(sequence))):
-            if span.instance not in flow.results:
-                freed[span.end].append(Free(values[span.instance]))
+        lives = Lives.of(flow, range(len(sequence)))
+        for instance, end in zip(lives.instances.tolist(), lives.ends.tolist(), strict=True):
+            if instance not in flow.results:
+                freed[end].append(Free(values[instance]))
         steps = ([Compute(node), *free] for node, free in zip(sequence, freed, strict=True))
         return Schedule(graph, tuple(itertools.chain.from_iterable(steps)))
 
@@ -80,10 +81,12 @@ class Schedule:
         """The sequence by number."""
         return Flow.of(self.graph, self.sequence)
 
-    @property
+    @cached_property
     def output_bytes(self) -> int:
         """The bytes of the outputs, which exist during the whole call."""
-        return self.flow.output_bytes
+        root = roots(self.graph)
+        outputs = {root[v] for v in self.graph.outputs}
+        return sum(v.type.nbytes for n in self.graph.nodes for v in n.outputs if v in outputs)
 
     @cached_property
     def peak_bytes(self) -> int:
@@ -104,7 +107,7 @@ class Schedule:
     def timeline(self) -> list[Moment]:
         """Return the live bytes at every computation, for a chart."""
         positions = [i for i, step in enumerate(self.steps) if isinstance(step, Compute)]
-        live = profile(self.flow, range(len(self.sequence)))
+        live = profile(self.flow, range(len(self.sequence))).tolist()
         return list(map(Moment, positions, live, self.sequence))
 
 

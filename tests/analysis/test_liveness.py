@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+import adgraph
 from adgraph.analysis.liveness import buffer_bytes, residuals, roots
 from adgraph.errors import Location
 from adgraph.ir.builder import Builder
@@ -84,3 +87,22 @@ def test_what_a_backward_branch_reads_of_a_primal_loop_is_kept() -> None:
     (residual,) = residuals(graph)
     assert residual.value is graph.outputs[0]
     assert residual.node.op.name == "add"
+
+
+def test_a_residual_says_why_it_is_kept() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return np.sum(np.maximum(np.tanh(x @ w) @ w, 0.0) @ w)
+
+    x, w = np.ones((64, 32)), np.ones((32, 32))
+    kept = adgraph.value_and_grad(f, argnums=(0, 1)).explain(x, w).residuals
+    assert "(matmul takes longer than to read its result)" in kept[0]
+    assert "of maximum" in kept[-1]
+    assert "(matmul reads it from memory)" in kept[-1]
+
+
+def test_what_a_kernel_of_both_programs_reads_is_not_kept_for_it() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return np.sum((x @ w) ** 2)
+
+    x, w = np.ones((64, 32)), np.ones((32, 32))
+    assert adgraph.value_and_grad(f).explain(x, w).residual_bytes == 0

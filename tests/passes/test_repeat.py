@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 import adgraph
 from adgraph import trace
+from adgraph.analysis import cost
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph, Node
 from adgraph.ir.verify import verify
@@ -27,8 +28,8 @@ ROWS, COLUMNS = 8, 6
 def small_is_large() -> Iterator[None]:
     """Treat every operand as too large for the cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeat, "LARGE", 1)
-        patch.setattr(repeat, "SMALL_SHARE", 2)
+        patch.setattr(repeat, "SMALLEST", 300)
+        patch.setattr(cost, "MEMORY_RATES", ((0.0, 3e10),))
         yield
 
 
@@ -39,8 +40,8 @@ def fused(function: Any, *args: Any) -> list[Node]:
 
 
 def operations(node: Node) -> list[str]:
-    body: Graph = node.attrs["body"]
-    return [n.op.name for n in body.nodes]
+    body: Graph | None = node.attrs.get("body")
+    return [] if body is None else [n.op.name for n in body.nodes]
 
 
 def vectors() -> tuple[np.ndarray[Any, Any], ...]:
@@ -69,6 +70,48 @@ def test_a_value_that_every_reader_repeats_is_not_written() -> None:
     assert operations(first) == ["subtract"]
     assert len(first.outputs) == 1
     assert operations(second) == ["subtract", "multiply", "multiply", "sum"]
+
+
+def test_what_only_the_gradient_needs_is_computed_where_it_is_read() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        return np.sum(np.tanh(np.tanh((a - b) @ m) @ m))
+
+    graph = fuse(adgraph.grad(f).graph(*vectors()))
+    slopes = [n for n in graph.nodes if "body" in n.attrs and "tanh_slope" in operations(n)]
+    assert all(len(n.outputs) == 1 for n in slopes)
+    assert len(slopes) == 2
+
+
+def test_masks_are_read_rather_than_what_they_come_from() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        return np.sum(np.maximum(np.maximum((a - b) @ m, 0.0) @ m, 0.0))
+
+    graph = fuse(adgraph.grad(f).graph(*vectors()))
+    first = next(n for n in graph.nodes if "maximum" in operations(n))
+    assert {v.type.dtype.kind for v in first.outputs} == {"f", "b"}
+
+
+def test_a_chain_of_cheap_nodes_leaves_only_its_first_value() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        y = (a - b) @ m
+        for _ in range(6):
+            y = y * (1.0 - 0.1 * y)
+        return np.sum(np.sin(y @ m))
+
+    graph = fuse(adgraph.grad(f).graph(*vectors()))
+    forward = next(n for n in graph.nodes if operations(n).count("multiply") > 6)
+    assert len(forward.outputs) == 1
+
+
+def test_a_value_that_two_kernels_read_is_computed_in_both() -> None:
+    def f(a: Any, b: Any, m: Any) -> Any:
+        x = a * b @ m
+        half = 0.5 * x * x
+        return np.sum((np.sin(x) @ m) * half) + np.sum((np.cos(x) @ m) @ m * half)
+
+    kernels = fused(f, *vectors())
+    assert [len([v for v in n.outputs if v.type.shape]) for n in kernels] == [1, 2, 0]
+    assert operations(kernels[1]) == ["sin", "cos"]
 
 
 def test_an_expensive_value_is_read() -> None:

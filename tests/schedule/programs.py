@@ -13,6 +13,9 @@ from adgraph.ir.graph import Graph, Origin, Scope, Value
 from adgraph.ir.op import Kind, Op
 from adgraph.ir.types import ArrayType, Slice
 from adgraph.ops import elementwise, linalg, reduction, shape
+from adgraph.schedule.remat import Remat
+from adgraph.schedule.schedule import Schedule
+from adgraph.schedule.segments import Chain
 
 F8 = np.dtype(float)
 INNER = Scope("t", outer=Scope("s"))  # a region in another one
@@ -138,3 +141,13 @@ def graphs(draw: Any) -> Graph:
 def arguments(graph: Graph, seed: int = 0) -> list[Any]:
     rng = np.random.default_rng(seed)
     return [rng.uniform(0.5, 1.5, v.type.shape) for v in graph.inputs]
+
+
+def fit(schedule: Schedule, budget: int) -> Schedule:
+    """Lengthen a schedule until its live bytes fit a budget, which must be found to work."""
+    if schedule.peak_bytes <= budget:
+        return schedule
+    flow = schedule.flow
+    order = Remat(flow, Chain.of(flow)).cheapest(budget)
+    assert order is not None
+    return Schedule.of(schedule.graph, [flow.tasks[task] for task in order])

@@ -16,9 +16,8 @@ from adgraph.ops import elementwise, linalg, shape
 from adgraph.schedule.buffers import PAD, Plan, check, never, plan
 from adgraph.schedule.order import order
 from adgraph.schedule.packing import Rectangle, pack
-from adgraph.schedule.remat import fit
 from adgraph.schedule.schedule import Compute, Schedule
-from tests.schedule.programs import BLOCK, F8, chain, graphs, pair, vector
+from tests.schedule.programs import BLOCK, F8, chain, fit, graphs, pair, vector
 
 
 def ordered(graph: Graph) -> Schedule:

@@ -11,11 +11,10 @@ from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph, Origin, Scope
 from adgraph.ops import elementwise
 from adgraph.schedule.checkpoint import checkpoint
-from adgraph.schedule.flow import spans
+from adgraph.schedule.flow import Lives
 from adgraph.schedule.order import order
-from adgraph.schedule.remat import fit
 from adgraph.schedule.schedule import Schedule, run
-from tests.schedule.programs import BLOCK, arguments, blocks, graphs, pair, vector
+from tests.schedule.programs import BLOCK, arguments, blocks, fit, graphs, pair, vector
 
 SCOPE = Scope("s")
 
@@ -30,8 +29,9 @@ def alive_between(schedule: Schedule) -> int:
     turn = next(
         i for i, node in enumerate(sequence) if node.origin.order > 0 or node in sequence[:i]
     )
-    lives = spans(schedule.flow, range(len(sequence)))
-    return sum(schedule.flow.sizes[s.instance] for s in lives if s.start < turn <= s.end)
+    lives = Lives.of(schedule.flow, range(len(sequence)))
+    alive = lives.instances[(lives.starts < turn) & (turn <= lives.ends)]
+    return int(schedule.flow.arrays.sizes[alive].sum())
 
 
 @given(graphs())
