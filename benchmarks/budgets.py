@@ -1,7 +1,7 @@
 """What a memory budget costs: `python -m benchmarks.budgets`.
 
 Prints, for abstract joint graphs, the estimated cost over that of the plan that keeps all, at
-fractions of its arena (the results are the caller's, apart), and the seconds the planner took.
+fractions of its arena (the results are the caller's, apart), and the planner's processor seconds.
 `--exact` compares small graphs with the optimum that OR-tools' CP-SAT proves for one order of first
 runs; the planner may find a better order.
 """
@@ -48,7 +48,7 @@ def table() -> None:
 
 
 def _cell(graph: Graph, fraction: float) -> tuple[str, float]:
-    start = time.perf_counter()
+    start = time.process_time()
     ladder = Ladder(graph)
     base = ladder.base
     try:
@@ -56,7 +56,7 @@ def _cell(graph: Graph, fraction: float) -> tuple[str, float]:
         text = f"{point.seconds / base.seconds:.3f}"
     except BudgetError:
         text = "-"
-    return text, time.perf_counter() - start
+    return text, time.process_time() - start
 
 
 def exact(seconds: float) -> None:

@@ -238,6 +238,20 @@ def test_a_checkpoint_around_a_loop_does_not_empty_its_tape() -> None:
     np.testing.assert_allclose(marked(W, x), looped(None, "for")(W, x), rtol=1e-10, atol=1e-12)
 
 
+def test_a_traced_or_checkpointed_function_called_in_a_loop_does_not_unroll_it() -> None:
+    def curved(x: Any) -> Any:
+        return np.tanh(x) * 2.0
+
+    for f in (trace(curved), checkpoint(curved), checkpoint(trace(curved))):
+
+        def loop(x: Any, f: Any = f) -> Any:
+            for _ in range(100):
+                x = f(x)
+            return x
+
+        assert len(trace(loop, static_argnames="f").graph(X[0]).nodes) < 5
+
+
 # --- refusals ---------------------------------------------------------------------------------
 
 

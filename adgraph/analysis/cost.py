@@ -159,6 +159,8 @@ def expected_trips(node: Node) -> float:
     match node.attrs:
         case {"trips": trips}:
             return max(_mean(trips), 0.0)
+        case {"typical": typical}:
+            return float(typical)
         case {"capacity": None}:
             return UNKNOWN_TRIPS
         case {"capacity": capacity}:

@@ -25,7 +25,7 @@ from adgraph.lower.native import IRText, ObjectCode
 from adgraph.version import __version__
 
 _DEFINITION = re.compile(r"\bdef\s+(\w+)\s*\(")
-_SHARED = ("kernel", "vmath", "approximations", "trigonometry", "emitter", "native")
+_SHARED = ("kernel", "vmath", "approximations", "arithmetic", "trigonometry", "emitter", "native")
 GENERATORS: dict[Compiler, tuple[str, ...]] = {
     "llvm": (
         *_SHARED,

@@ -135,6 +135,7 @@ def _between(
     symbol: Symbol,
     constants: int,
     capacity: int,
+    typical: float | None = None,
     symbols: Symbols = OUTSIDE,
 ) -> Arrays:
     fixed, carried = args[:constants], args[constants:]
@@ -153,6 +154,7 @@ def _between_types(
 
 # Made by passes over programs that are not differentiated any more: it has no derivatives. The
 # positions are those of an axis of extent `capacity`; others between the operands are left out.
+# How many there are on the average is `typical`, where that is known.
 between = register(
     Op(
         name="between",

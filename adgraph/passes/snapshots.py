@@ -144,12 +144,13 @@ class _Reversal:
             (row,) = inside.emit(index, [], {"dim": hop})
             snapshots = self._stored(inside, inputs[:count], states, row)
             span = [number_at(inside, ends, hop), number_at(inside, ends, hop + 1)]
-            moved = self._advance(inside, advance, span, fixed, inputs[2 * count :])
+            length = self._whole / (rows + 1)
+            moved = self._advance(inside, advance, span, fixed, inputs[2 * count :], length)
             return (*snapshots, *states, *moved)
 
         symbol = Symbol("hop", 0, rows)
         span = [number_of(builder, 0), number_of(builder, rows + 1)]
-        attrs = {"symbol": symbol, "capacity": rows + 1}
+        attrs = {"symbol": symbol, "capacity": rows + 1, "typical": rows + 1}
         under_way = [blank(builder, t) for t in taped.state_types]
         carried = [*blanks, *under_way, *starts]
         results = emit_loop(builder, between, span, carried, attrs, write)
@@ -200,7 +201,7 @@ class _Reversal:
     ) -> tuple[Value, ...]:
         """Emit a program that runs for one row, if there is such a row."""
         (behind,) = builder.emit(add, [row, number_of(builder, 1)], {})
-        attrs = {"symbol": symbol, "capacity": self._rows}
+        attrs = {"symbol": symbol, "capacity": self._rows, "typical": 1}
         return emit_loop(builder, between, [row, behind], carried, attrs, write)
 
     def _advance(
@@ -210,6 +211,7 @@ class _Reversal:
         span: Sequence[Value],
         fixed: Sequence[Value],
         states: Sequence[Value],
+        typical: float,
     ) -> tuple[Value, ...]:
         """Emit the segments from one number to another, as they are in the forward sweep."""
         length = self.plan.segment
@@ -220,7 +222,7 @@ class _Reversal:
             at = Trips(self._position, base, length)
             return at.emit(inside, body, self.taped.forward.attrs["symbol"], fixed, inputs)
 
-        attrs = {"symbol": symbol, "capacity": self._whole}
+        attrs = {"symbol": symbol, "capacity": self._whole, "typical": typical}
         return emit_loop(builder, between, span, states, attrs, write)
 
     # --- backward -------------------------------------------------------------------------------
@@ -314,17 +316,20 @@ class _Reversal:
             return snapshots, states
         count = len(states)
         advance = self.taped.advancing(self.taped.state)
+        length = (self._sweeps.advances - (self._whole - 1)) / tables.hops
 
         def write(inside: Builder, inputs: list[Value]) -> Sequence[Value]:
             hop = symbol_dim(symbol)
             row = number_at(inside, tables.row, hop)
             stored = self._stored(inside, inputs[:count], inputs[count:], row)
             span = [number_at(inside, table, hop) for table in (tables.begin, tables.end)]
-            return (*stored, *self._advance(inside, advance, span, fixed, inputs[count:]))
+            moved = self._advance(inside, advance, span, fixed, inputs[count:], length)
+            return (*stored, *moved)
 
         symbol = Symbol("hop", 0, tables.hops - 1)
         span = [number_at(builder, tables.first, segment + at) for at in (0, 1)]
-        attrs = {"symbol": symbol, "capacity": tables.hops}
+        typical = tables.hops / self._whole
+        attrs = {"symbol": symbol, "capacity": tables.hops, "typical": typical}
         results = emit_loop(builder, between, span, [*snapshots, *states], attrs, write)
         return results[:count], results[count:]
 

@@ -9,15 +9,19 @@ depend on the budget, so more bytes never cost more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
-from adgraph.analysis.cost import graph_cost, node_cost
+from adgraph.analysis.cost import graph_cost, moving_seconds, node_cost
+from adgraph.analysis.programs import nested
 from adgraph.analysis.revolve import advances
-from adgraph.errors import BudgetError
+from adgraph.control.tapes import taped_bytes
+from adgraph.errors import BudgetError, message
 from adgraph.ir.graph import Graph, Node
 from adgraph.lower.program import arrange
+from adgraph.ops.control import counted, while_
 from adgraph.passes.pipeline import LAST, Report, run_pipeline
 from adgraph.passes.snapshots import Plan, reversing, with_snapshots
 from adgraph.passes.taped import TapedLoop, taped_loops
@@ -28,6 +32,10 @@ MOST_SEGMENTS = 2**16  # each has an entry in the tables of the reversal
 POINTS = 256  # of a composed curve
 INNER = 16  # choices for the loops in a loop that are tried with each number of its snapshots
 COPY_RATE = 2e10  # bytes a second of a state that is written or read back
+
+
+Item = TypeVar("Item")
+Way = tuple[int, float, Plan | None]
 
 
 @dataclass(frozen=True)
@@ -46,16 +54,19 @@ class Choice:
 # --- the curve of one loop ------------------------------------------------------------------------
 
 
-def loop_curve(taped: TapedLoop) -> list[tuple[int, float, Plan | None]]:
-    """Return bytes, seconds and plan of the ways to reverse a loop, the fastest one first."""
-    found: list[tuple[int, float, Plan | None]] = [
-        (taped.trips * taped.row_bytes, _seconds(taped.forward), None)
-    ]
-    found += _ways(taped)
-    return _best(found)
+def loop_curve(taped: TapedLoop) -> list[Way]:
+    """Return bytes, seconds and plan of the ways to reverse a loop.
+
+    The first one keeps the tapes, the others are those that no other one beats in both, the fastest
+    first.
+    """
+    nbytes = taped.trips * taped.row_bytes
+    seconds = _seconds(taped.forward) + 2 * moving_seconds(nbytes)
+    ways = [way for way in _ways(taped) if way[0] < nbytes]
+    return [(nbytes, seconds, None), *_unbeaten(ways, lambda way: way[:2])]
 
 
-def _ways(taped: TapedLoop) -> Iterator[tuple[int, float, Plan]]:
+def _ways(taped: TapedLoop) -> Iterator[Way]:
     inner = _inner(taped)
     numbers = [k for k in range(len(taped.forward.outputs)) if k not in taped.tapes]
     recording = _seconds(taped.forward) / taped.trips
@@ -71,6 +82,7 @@ def _ways(taped: TapedLoop) -> Iterator[tuple[int, float, Plan]]:
             nbytes = rows * taped.state_bytes + (segment + taped.trips % segment) * taped.row_bytes
             again = (advances(segments, snapshots) - (segments - 1)) * segment
             seconds = taped.trips * (sweeping + recording) + again * advancing + segments * copying
+            seconds += 2 * segments * moving_seconds(segment * taped.row_bytes)
             yield nbytes, seconds, Plan(snapshots, segment)
             for choice in inner if segment == 1 else ():
                 yield (
@@ -104,14 +116,12 @@ def _advancing(taped: TapedLoop, numbers: Sequence[int]) -> float:
     return _seconds(node) / taped.trips
 
 
-def _best(
-    ways: list[tuple[int, float, Plan | None]],
-) -> list[tuple[int, float, Plan | None]]:
-    """Keep those that no other one beats in both bytes and seconds, the fastest first."""
-    kept: list[tuple[int, float, Plan | None]] = []
-    for way in sorted(ways, key=lambda way: (way[1], way[0])):
-        if not kept or way[0] < kept[-1][0]:
-            kept.append(way)
+def _unbeaten(found: Sequence[Item], measures: Callable[[Item], tuple[int, float]]) -> list[Item]:
+    """Keep what nothing else beats in both bytes and seconds, the fastest first."""
+    kept: list[Item] = []
+    for item in sorted(found, key=lambda item: measures(item)[::-1]):
+        if not kept or measures(item)[0] < measures(kept[-1])[0]:
+            kept.append(item)
     return kept
 
 
@@ -119,9 +129,9 @@ def _best(
 
 
 def choices(graph: Graph) -> tuple[Choice, ...]:
-    """Return plans for the loops of a settled program, from the fastest to that of least bytes.
+    """Return plans for the loops of a settled program: the first one keeps all tapes.
 
-    The first one keeps all tapes. Seconds are those of the whole program.
+    The others go from the fastest to that of least bytes. Seconds are those of the whole program.
     """
     loops = taped_loops(graph)
     recorded = sum(_seconds(taped.forward) for taped in loops)
@@ -131,9 +141,7 @@ def choices(graph: Graph) -> tuple[Choice, ...]:
     return tuple(composed)
 
 
-def _composed(
-    before: Sequence[Choice], number: int, curve: Sequence[tuple[int, float, Plan | None]]
-) -> list[Choice]:
+def _composed(before: Sequence[Choice], number: int, curve: Sequence[Way]) -> list[Choice]:
     """Combine the choices for some loops with the curve of one more."""
     both = [
         Choice(
@@ -144,11 +152,8 @@ def _composed(
         for choice in before
         for nbytes, seconds, plan in curve
     ]
-    kept: list[Choice] = []
-    for choice in sorted(both, key=lambda choice: (choice.seconds, choice.nbytes)):
-        if not kept or choice.nbytes < kept[-1].nbytes:
-            kept.append(choice)
-    return _thinned(kept, POINTS)
+    others = [choice for choice in both if choice.plans]
+    return [both[0], *_thinned(_unbeaten(others, lambda c: (c.nbytes, c.seconds)), POINTS)]
 
 
 def _thinned(found: list[Choice], count: int) -> list[Choice]:
@@ -169,16 +174,43 @@ def fitted(graph: Graph, budget: Budget, threads: int = 1) -> tuple[Graph, Repor
     """
     found = choices(graph)
     first = _Made(graph, threads, found[0])
-    peak = first.peak_bytes
-    allowed = in_bytes(budget, peak)
-    if peak <= allowed or len(found) == 1:
+    allowed = in_bytes(budget, first.peak_bytes)
+    if first.peak_bytes <= allowed:
         return *first.made, allowed
     others = [_Made(graph, threads, choice) for choice in found[1:]]
     fitting = _first_fitting(others, allowed)
     seconds = _rescheduled(first, allowed)
     if seconds is not None and (fitting is None or seconds <= fitting.choice.seconds):
         return *first.made, allowed
-    return *(others[-1] if fitting is None else fitting).made, allowed
+    least = fitting or (others or [first])[-1]
+    if fitting is None:
+        _check_open_loops(least, allowed)
+    return *least.made, allowed
+
+
+def _check_open_loops(made: _Made, budget: int) -> None:
+    """Refuse a budget that only snapshots in a loop of unknown length could meet."""
+    for node in nested(made.graph):
+        if node.op in (counted, while_) and taped_bytes(Graph((), (node,), ())):
+            try:
+                arrange(made.made[0], budget, made.threads)
+            except BudgetError as error:
+                raise _open_loop(node, budget, error) from None
+
+
+def _open_loop(node: Node, budget: int, error: BudgetError) -> BudgetError:
+    recorded = taped_bytes(Graph((), (node,), ()))
+    trips = node.attrs["capacity"]
+    return BudgetError(
+        message(
+            f"the derivative of a loop records {recorded} bytes for {trips} trips, and the budget "
+            f"is {budget} bytes",
+            "how many trips there will be is known only when the loop runs: it cannot keep "
+            f"snapshots instead ({str(error).splitlines()[0]})",
+            "write a for loop over a range of a known length, or give a larger budget",
+            node.origin.location,
+        )
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +236,7 @@ class _Made:
 def _first_fitting(made: Sequence[_Made], budget: int) -> _Made | None:
     """Return the first choice that fits, by bisection: the bytes fall from one to the next."""
     low, high = 0, len(made) - 1
-    if made[high].peak_bytes > budget:
+    if not made or made[high].peak_bytes > budget:
         return None
     while low < high:
         middle = (low + high) // 2

@@ -2,7 +2,8 @@
 
 Three orders are tried: the one given, depth-first from the outputs, and eager (a node that frees at
 least what it needs runs as soon as it can: a weight's gradient, the last reader of a residual). The
-one with the least peak wins; the earlier one if two tie.
+one with the least peak wins; the earlier one if two tie. Random orders near the given one are what
+a budget tries beside them.
 """
 
 from __future__ import annotations

@@ -261,8 +261,8 @@ def _pure(function: Callable[..., Any], owner: Any, name: str) -> bool:
     """Tell whether a function that is not the user's is known to keep no state."""
     if isinstance(function, functools.partial):
         return _pure(function.func, getattr(function.func, "__self__", None), name)
-    if isinstance(function, (type, np.ufunc)):
-        return True
+    if isinstance(function, (type, np.ufunc)) or _root(type(function)) == "adgraph":
+        return True  # a traced function is one of ours
     if owner is not None and not isinstance(owner, (types.ModuleType, type)):
         return isinstance(owner, (*_STATELESS, *_CONTAINERS)) or _root(type(owner)) == "adgraph"
     module = getattr(function, "__module__", None) or type(function).__module__

@@ -55,7 +55,7 @@ def test_a_larger_budget_never_costs_more(graph: Graph, fractions: list[float]) 
 @pytest.mark.parametrize("graph", [joint.layered(32), joint.chain(70)], ids=["wide", "chain"])
 def test_a_larger_budget_never_costs_more_in_graphs_with_rungs(graph: Graph) -> None:
     ladder = Ladder(graph)
-    budgets = [int(f * ladder.base.peak_bytes) for f in np.linspace(0.4, 1.0, 9)]
+    budgets = [int(f * ladder.base.peak_bytes) for f in np.linspace(0.7, 1.0, 6)]
     seconds = [seconds_at(ladder, budget) for budget in budgets]
     assert seconds == sorted(seconds, reverse=True)
 
