@@ -22,7 +22,8 @@ from adgraph.errors import BudgetError, message
 from adgraph.ir.graph import Graph, Node
 from adgraph.lower.program import arrange
 from adgraph.ops.control import counted, while_
-from adgraph.passes.pipeline import LAST, Report, run_pipeline
+from adgraph.passes.pipeline import LAST, Pass, Report, run_pipeline
+from adgraph.passes.rewrite import Hits
 from adgraph.passes.snapshots import Plan, reversing, with_snapshots
 from adgraph.passes.taped import TapedLoop, taped_loops
 from adgraph.schedule.budget import Budget, estimated_seconds, in_bytes
@@ -48,7 +49,15 @@ class Choice:
 
     def apply(self, graph: Graph) -> tuple[Graph, Report]:
         """Return a settled program with these plans, ready to be lowered."""
-        return run_pipeline(with_snapshots(graph, self.plans) if self.plans else graph, LAST)
+        if not self.plans:
+            return run_pipeline(graph, LAST)
+        step = Pass("snapshots", self._with_snapshots, "keep snapshots in place of tapes")
+        return run_pipeline(graph, (step, *LAST))
+
+    def _with_snapshots(self, graph: Graph, hits: Hits) -> Graph:
+        for plan in self.plans.values():
+            hits[f"{plan.snapshots} snapshots of a loop, {plan.segment} trips recorded"] += 1
+        return with_snapshots(graph, self.plans)
 
 
 # --- the curve of one loop ------------------------------------------------------------------------

@@ -155,3 +155,9 @@ def test_the_cost_of_a_program_counts_its_trips() -> None:
     plain = trace(function).grad.explain(*args).cost.flops
     bounded = trace(function, memory_budget=int(0.7 * peak)).grad.explain(*args).cost.flops
     assert plain < bounded < 3 * plain
+
+
+def test_the_report_tells_what_a_loop_keeps() -> None:
+    function, args = PROGRAMS["recurrent"]
+    facts = trace(function, memory_budget=0.6).grad.explain(*args)
+    assert re.search(r"snapshots .* \d+ snapshots of a loop, \d+ trips recorded: 1", str(facts))

@@ -2,6 +2,7 @@
 
 from adgraph.tracing.numpy_api import (
     assembly,
+    binary,
     compressed,
     contraction,
     creation,
@@ -12,16 +13,22 @@ from adgraph.tracing.numpy_api import (
     indexing,
     iteration,
     linalg,
+    nan_functions,
     positions,
+    predicates,
     reduction,
     scatter,
     shape,
+    sorting,
+    statistics,
     special,
     table,
+    ufunc_methods,
 )
 
 __all__ = [
     "assembly",
+    "binary",
     "compressed",
     "contraction",
     "creation",
@@ -32,10 +39,15 @@ __all__ = [
     "indexing",
     "iteration",
     "linalg",
+    "nan_functions",
     "positions",
+    "predicates",
     "reduction",
     "scatter",
     "shape",
+    "sorting",
+    "statistics",
     "special",
     "table",
+    "ufunc_methods",
 ]

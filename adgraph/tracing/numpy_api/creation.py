@@ -18,20 +18,17 @@ from adgraph.ir.op import type_of
 from adgraph.tracing.affine import steps
 from adgraph.tracing.numpy_api.assembly import stack
 from adgraph.tracing.numpy_api.shape import broadcast_to, check_order, shape_tuple, strong
-from adgraph.tracing.numpy_api.table import implements, refuse
+from adgraph.tracing.numpy_api.table import enters, implements, refuse
 from adgraph.tracing.tracer import Tracer, as_tracer, dim_of, in_c_order, integer, result_dtype
 
 CONSTRUCTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-def constructs(*callables: Callable[..., Any]) -> Callable[[Any], Any]:
+def constructs(
+    *callables: Callable[..., Any], differentiable: bool = True
+) -> Callable[[Any], Any]:
     """Enter the decorated function for NumPy constructors."""
-
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        CONSTRUCTORS.update(dict.fromkeys(callables, function))
-        return function
-
-    return enter
+    return enters(CONSTRUCTORS, callables, differentiable)
 
 
 def nested_array(x: Any, dtype: Any = None) -> Any:

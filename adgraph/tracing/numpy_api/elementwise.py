@@ -111,7 +111,7 @@ def absolute(x: Any) -> Any:
     return _fresh(as_tracer(x)) if _is_bool(x) else record(np.absolute, ops.absolute, x)
 
 
-@implements(np.signbit)
+@implements(np.signbit, differentiable=False)
 def signbit(x: Any) -> Any:
     """NumPy looks at the sign of integers after converting them to floats, of 16 bits if it can."""
     return np.less(x, 0) if x.dtype.kind in "biu" else record(np.signbit, ops.signbit, x)
@@ -208,8 +208,8 @@ def nan_to_num(
 # --- rounding, parts, dtypes ----------------------------------------------------------------------
 
 
-@implements(np.round, np.around)
-@method("round")
+@implements(np.round, np.around, differentiable=False)
+@method("round", differentiable=False)
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     return store(_rounded(as_tracer(a), decimals), out, "np.round")
 
@@ -227,7 +227,7 @@ def _rounded(x: Tracer, decimals: int) -> Any:
     return np.rint(x * scale) / scale if decimals > 0 else np.rint(x / scale) * scale
 
 
-@implements(np.fix)
+@implements(np.fix, differentiable=False)
 def fix(x: Any, out: Any = None) -> Any:
     return store(np.trunc(x), out, "np.fix")
 
@@ -304,23 +304,6 @@ def sinc(x: Any) -> Any:
 def _float_dtype(x: Any) -> np.dtype[Any]:
     dtype = result_dtype(x)
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
-
-
-@implements(np.isclose)
-def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
-    near = np.less_equal(np.abs(a - b), atol + rtol * np.abs(b))
-    result = (near & np.isfinite(b)) | np.equal(a, b)
-    return result | (np.isnan(a) & np.isnan(b)) if equal_nan else result
-
-
-@implements(np.isposinf)
-def isposinf(x: Any, out: Any = None) -> Any:
-    return store(np.equal(x, math.inf), out, "np.isposinf")
-
-
-@implements(np.isneginf)
-def isneginf(x: Any, out: Any = None) -> Any:
-    return store(np.equal(x, -math.inf), out, "np.isneginf")
 
 
 @implements(special.sindg)

@@ -21,7 +21,6 @@ from adgraph.ir.op import type_of
 from adgraph.ir.types import Index, Shape, Slice
 from adgraph.ops import indexing as ops
 from adgraph.ops import shape as shape_ops
-from adgraph.ops.position import argsort as argsort_op
 from adgraph.tracing.affine import box, point
 from adgraph.tracing.masked import is_masked_key, masked_view, write_view
 from adgraph.tracing.numpy_api import positions
@@ -498,42 +497,6 @@ def writable(x: Any, name: str) -> Tracer:
         return x
     store(as_tracer(0), x, name)
     raise AssertionError
-
-
-# --- sorting: a gather at the sorted positions ----------------------------------------------------
-
-
-def _check_kind(name: str, kind: Any, order: Any, stable: Any) -> None:
-    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
-        raise ShapeError(message(f"{name}: kind={kind!r} names no way of sorting"))
-    refuse(name, order=order)
-
-
-@implements(np.argsort)
-@method("argsort")
-def argsort(
-    a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
-) -> Any:
-    """The order of equal elements is kept, as `kind="stable"` does in NumPy."""
-    _check_kind("np.argsort", kind, order, stable)
-    x = as_tracer(a)
-    x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
-    return argsort_op(x, axis=place)
-
-
-@implements(np.sort)
-def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    _check_kind("np.sort", kind, order, stable)
-    x = as_tracer(a)
-    x, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
-    return take_along_axis(x, argsort_op(x, axis=place), place)
-
-
-@method("sort")
-def sort_method(
-    a: Tracer, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
-) -> None:
-    write(a, sort(a, axis, kind, order, stable=stable))
 
 
 @implements(np.compress)

@@ -26,7 +26,7 @@ from adgraph.tracing.numpy_api.shape import (
     strong,
     transpose,
 )
-from adgraph.tracing.numpy_api.table import implements, method, refuse, store, ufunc_method
+from adgraph.tracing.numpy_api.table import implements, method, store
 from adgraph.tracing.tracer import Tracer, as_tracer, integer, result_dtype
 
 Axis = int | tuple[int, ...] | None
@@ -39,7 +39,7 @@ def fold(op: Op, x: Tracer, axis: Any, keepdims: bool) -> Any:
     return reshape(result, ops.unit(x.shape, axes)) if keepdims else result
 
 
-def _selected(x: Tracer, where: Any, otherwise: Any, name: str) -> Tracer:
+def selected(x: Tracer, where: Any, otherwise: Any, name: str) -> Tracer:
     """Replace the elements that `where=` leaves out."""
     if where is True:
         return x
@@ -53,7 +53,7 @@ def _selected(x: Tracer, where: Any, otherwise: Any, name: str) -> Tracer:
     return as_tracer(result)
 
 
-def _number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
+def number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
     """Return how many elements each fold has: a number, or an array if `where=` selects.
 
     The array broadcasts against the results of the folds.
@@ -90,7 +90,7 @@ def _accumulation(name: str, op: Op, start: int, combine: np.ufunc) -> Callable[
         where: Any = True,
     ) -> Any:
         x = as_tracer(a)
-        x = _selected(as_tracer(x, _sum_dtype(x, dtype)), where, start, f"np.{name}")
+        x = selected(as_tracer(x, _sum_dtype(x, dtype)), where, start, f"np.{name}")
         result = fold(op, x, axis, keepdims)
         if initial is not None and not (type(initial) is int and initial == start):
             result = combine(result, as_tracer(initial, x.dtype))
@@ -103,21 +103,7 @@ sum = method("sum")(implements(np.sum)(_accumulation("sum", ops.reduce_sum, 0, n
 prod = method("prod")(implements(np.prod)(_accumulation("prod", ops.reduce_prod, 1, np.multiply)))
 
 
-@implements(np.nansum)
-def nansum(a: Any, axis: Axis = None, *args: Any, **kwargs: Any) -> Any:
-    return sum(_without_nan(as_tracer(a), 0), axis, *args, **kwargs)
-
-
-@implements(np.nanprod)
-def nanprod(a: Any, axis: Axis = None, *args: Any, **kwargs: Any) -> Any:
-    return prod(_without_nan(as_tracer(a), 1), axis, *args, **kwargs)
-
-
-def _without_nan(x: Tracer, otherwise: int) -> Tracer:
-    return x if x.dtype.kind not in "fc" else _selected(x, ~np.isnan(x), otherwise, "np.nansum")
-
-
-@implements(np.count_nonzero)
+@implements(np.count_nonzero, differentiable=False)
 def count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
     return sum(as_tracer(as_tracer(a), bool), axis, keepdims=keepdims)
 
@@ -150,7 +136,7 @@ def _extremum(name: str, op: Op, combine: np.ufunc) -> Callable[..., Any]:
         if x.size == 0:
             shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
             return store(strong(broadcast_to(start, shape)), out, f"np.{name}")
-        chosen = _selected(x, where, start, f"np.{name}")
+        chosen = selected(x, where, start, f"np.{name}")
         return store(combine(fold(op, chosen, axes, keepdims), start), out, f"np.{name}")
 
     return extremum
@@ -181,8 +167,12 @@ def _position(name: str, op: Op) -> Callable[..., Any]:
     return position
 
 
-argmax = method("argmax")(implements(np.argmax)(_position("argmax", position.argmax)))
-argmin = method("argmin")(implements(np.argmin)(_position("argmin", position.argmin)))
+argmax = method("argmax", differentiable=False)(
+    implements(np.argmax, differentiable=False)(_position("argmax", position.argmax))
+)
+argmin = method("argmin", differentiable=False)(
+    implements(np.argmin, differentiable=False)(_position("argmin", position.argmin))
+)
 
 
 # --- logic ----------------------------------------------------------------------------------------
@@ -192,14 +182,18 @@ def _logical(name: str, op: Op, start: bool) -> Callable[..., Any]:
     def logical(
         a: Any, axis: Axis = None, out: Any = None, keepdims: bool = False, *, where: Any = True
     ) -> Any:
-        x = _selected(as_tracer(as_tracer(a), bool), where, start, f"np.{name}")
+        x = selected(as_tracer(as_tracer(a), bool), where, start, f"np.{name}")
         return store(fold(op, x, axis, keepdims), out, f"np.{name}")
 
     return logical
 
 
-any = method("any")(implements(np.any)(_logical("any", ops.reduce_any, False)))
-all = method("all")(implements(np.all)(_logical("all", ops.reduce_all, True)))
+any = method("any", differentiable=False)(
+    implements(np.any, differentiable=False)(_logical("any", ops.reduce_any, False))
+)
+all = method("all", differentiable=False)(
+    implements(np.all, differentiable=False)(_logical("all", ops.reduce_all, True))
+)
 
 
 # --- means and deviations -------------------------------------------------------------------------
@@ -224,7 +218,7 @@ def mean(
 ) -> Any:
     x = as_tracer(a)
     total = sum(x, axis, _mean_dtype(x, dtype), None, keepdims, where=where)
-    return store(_over(total, _number_of(x, axis, where, keepdims)), out, "np.mean")
+    return store(_over(total, number_of(x, axis, where, keepdims)), out, "np.mean")
 
 
 def _over(total: Tracer, count: Any) -> Any:
@@ -232,17 +226,8 @@ def _over(total: Tracer, count: Any) -> Any:
     return total / (as_tracer(count, total.dtype) if isinstance(count, Tracer) else count or 0.0)
 
 
-@implements(np.nanmean)
-def nanmean(
-    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False
-) -> Any:
-    x = as_tracer(a)
-    real = ~np.isnan(x) if x.dtype.kind in "fc" else True
-    return mean(x, axis, dtype, out, keepdims, where=real)
-
-
 def _variance(
-    x: Tracer, axis: Any, dtype: Any, freedom: Any, keepdims: bool, where: Any, centre: Any
+    x: Tracer, axis: Any, dtype: Any, degrees: Any, keepdims: bool, where: Any, centre: Any
 ) -> Any:
     wide = as_tracer(x, _mean_dtype(x, dtype))
     if centre is None:
@@ -250,13 +235,13 @@ def _variance(
     deviation = wide - centre
     square = np.square(np.abs(deviation)) if wide.dtype.kind == "c" else deviation * deviation
     total = sum(square, axis, None, None, keepdims, where=where)
-    count = _number_of(x, axis, where, keepdims)
+    count = number_of(x, axis, where, keepdims)
     if isinstance(count, Tracer):
-        return _over(total, np.maximum(as_tracer(count, total.dtype) - freedom, 0))
-    return _over(total, count - freedom if count > freedom else 0)
+        return _over(total, np.maximum(as_tracer(count, total.dtype) - degrees, 0))
+    return _over(total, count - degrees if count > degrees else 0)
 
 
-def _freedom(name: str, ddof: Any, correction: Any) -> Any:
+def freedom(name: str, ddof: Any, correction: Any) -> Any:
     """Return the degrees of freedom, which have two names."""
     if correction is None:
         return ddof
@@ -279,8 +264,8 @@ def var(
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    freedom = _freedom("np.var", ddof, correction)
-    result = _variance(as_tracer(a), axis, dtype, freedom, keepdims, where, mean)
+    degrees = freedom("np.var", ddof, correction)
+    result = _variance(as_tracer(a), axis, dtype, degrees, keepdims, where, mean)
     return store(result, out, "np.var")
 
 
@@ -298,8 +283,8 @@ def std(
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    freedom = _freedom("np.std", ddof, correction)
-    result = _variance(as_tracer(a), axis, dtype, freedom, keepdims, where, mean)
+    degrees = freedom("np.std", ddof, correction)
+    result = _variance(as_tracer(a), axis, dtype, degrees, keepdims, where, mean)
     return store(ops.root(result), out, "np.std")
 
 
@@ -315,9 +300,9 @@ def average(
     x = as_tracer(a)
     if weights is None:
         result = mean(x, axis, None, None, keepdims)
-        count = as_tracer(_number_of(x, axis, True, keepdims), result.dtype)
+        count = as_tracer(number_of(x, axis, True, keepdims), result.dtype)
         return (result, broadcast_to(count, result.shape)) if returned else result
-    w = _weights(x, as_tracer(weights), axis)
+    w = weights_like("np.average", x, as_tracer(weights), axis)
     integers = x.dtype.kind in "bui"
     dtype = result_dtype(x, w, np.float64(0)) if integers else result_dtype(x, w)
     x, w = as_tracer(x, dtype), as_tracer(w, dtype)
@@ -326,7 +311,7 @@ def average(
     return (result, broadcast_to(total, result.shape)) if returned else result
 
 
-def _weights(x: Tracer, weights: Tracer, axis: Axis) -> Tracer:
+def weights_like(name: str, x: Tracer, weights: Tracer, axis: Axis) -> Tracer:
     """Give weights along `axis` the shape of the array."""
     if weights.shape == x.shape:
         return weights
@@ -335,7 +320,7 @@ def _weights(x: Tracer, weights: Tracer, axis: Axis) -> Tracer:
     if axis is None or weights.shape != tuple(x.shape[i] for i in axes):
         raise ShapeError(
             message(
-                f"np.average: weights of shape {weights.shape} for an array of shape {x.shape} "
+                f"{name}: weights of shape {weights.shape} for an array of shape {x.shape} "
                 f"over axis {axis}",
                 "weights have the array's shape, or that of the averaged axes",
             )
@@ -367,6 +352,38 @@ cumsum = method("cumsum")(implements(np.cumsum)(_scan("cumsum", _cumsum)))
 cumprod = method("cumprod")(implements(np.cumprod)(_scan("cumprod", ops.cumulative_product)))
 
 
+def _from_start(name: str, scanned: Callable[..., Any], start: int) -> Callable[..., Any]:
+    def cumulative(
+        x: Any,
+        /,
+        *,
+        axis: int | None = None,
+        dtype: Any = None,
+        out: Any = None,
+        include_initial: bool = False,
+    ) -> Any:
+        a = as_tracer(x)
+        if axis is None and a.ndim > 1:
+            raise ShapeError(
+                message(
+                    f"np.{name} of an array of shape {a.shape} without axis=",
+                    "with several axes it must be said along which one",
+                )
+            )
+        place = 0 if axis is None else normal_axis(axis, a.ndim)
+        result = scanned(np.atleast_1d(a), place, dtype)
+        if include_initial:
+            edge = np.full(ops.unit(result.shape, (place,)), start, result.dtype)
+            result = np.concatenate([edge, result], axis=place)
+        return store(result, out, f"np.{name}")
+
+    return cumulative
+
+
+implements(np.cumulative_sum)(_from_start("cumulative_sum", cumsum, 0))
+implements(np.cumulative_prod)(_from_start("cumulative_prod", cumprod, 1))
+
+
 # --- logarithms of sums of exponentials -----------------------------------------------------------
 
 
@@ -385,7 +402,7 @@ def logsumexp(
     """
     x = as_tracer(a)
     x = as_tracer(x, _mean_dtype(x, dtype))
-    chosen = _selected(x, where, -math.inf, "np.logaddexp.reduce")
+    chosen = selected(x, where, -math.inf, "np.logaddexp.reduce")
     largest = max(chosen, axis, None, True, initial=-math.inf)
     shift = stop_gradient(np.where(np.isfinite(largest), largest, np.zeros((), x.dtype)))
     total = sum(np.exp(chosen - shift), axis, None, None, True)
@@ -397,47 +414,3 @@ def logsumexp(
     if initial is not None:
         result = np.logaddexp(result, as_tracer(initial, x.dtype))
     return store(result, out, "np.logaddexp.reduce")
-
-
-# --- methods of ufuncs ----------------------------------------------------------------------------
-
-
-def _reduces(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
-    """Enter a reduction under `ufunc.reduce`, whose axis is 0 unless given."""
-
-    @ufunc_method(ufunc, "reduce")
-    def reduce(
-        array: Any,
-        axis: Axis = 0,
-        dtype: Any = None,
-        out: Any = None,
-        keepdims: bool = False,
-        initial: Any = None,
-        where: Any = True,
-    ) -> Any:
-        x = as_tracer(array) if dtype is None else as_tracer(as_tracer(array), dtype)
-        if function in (any, all):
-            refuse(f"np.{ufunc.__name__}.reduce", initial=initial)
-            return function(x, axis, out, keepdims, where=where)
-        return function(x, axis, out=out, keepdims=keepdims, initial=initial, where=where)
-
-
-def _accumulates(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
-    @ufunc_method(ufunc, "accumulate")
-    def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-        return function(array, axis, dtype, out)
-
-
-for _ufunc, _function in (
-    (np.add, sum),
-    (np.multiply, prod),
-    (np.maximum, max),
-    (np.minimum, min),
-    (np.logical_or, any),
-    (np.logical_and, all),
-    (np.logaddexp, logsumexp),
-):
-    _reduces(_ufunc, _function)
-
-_accumulates(np.add, cumsum)
-_accumulates(np.multiply, cumprod)

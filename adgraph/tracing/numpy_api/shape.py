@@ -60,17 +60,17 @@ def _extent(n: Any) -> Dim:
     return operator.index(n) if known is None else known
 
 
-@implements(np.shape)
+@implements(np.shape, differentiable=False)
 def shape(a: Any) -> tuple[Any, ...]:
     return tuple(map(integer, type_of(a).shape))
 
 
-@implements(np.ndim)
+@implements(np.ndim, differentiable=False)
 def ndim(a: Any) -> int:
     return type_of(a).ndim
 
 
-@implements(np.size)
+@implements(np.size, differentiable=False)
 def size(a: Any, axis: Any = None) -> Any:
     return integer(math.prod(type_of(a).shape[i] for i in normal_axes(axis, type_of(a).ndim)))
 

@@ -1,7 +1,8 @@
 """The table from NumPy callables to what records them, and the four entries of `Dispatch`.
 
 `implements(np.sum)` enters a function for one NumPy function; `method` for one of ndarray. Ufuncs
-need no entry: their op's row names them.
+need no entry: their op's row names them. With `differentiable=False` no result has a derivative;
+what is not in the table has a reason in `refusals`. `adgraph.coverage` reports all of it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 
 from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
-from adgraph.ops.scipy_special import Special, stand_in
+from adgraph.ops.scipy_special import MODULE, Special, stand_in
 from adgraph.tracing.masked import Masked
+from adgraph.tracing.numpy_api.refusals import reason_of
 from adgraph.tracing.tracer import (
     DISPATCH,
     Tracer,
@@ -31,34 +33,41 @@ METHODS: dict[str, Function] = {}
 UFUNC_METHODS: dict[tuple[np.ufunc, str], Function] = {}
 
 
-def implements(*callables: Function) -> Callable[[Function], Function]:
+# What works and has no derivative: keys of the three tables, and constructors.
+CONSTANT: set[Any] = set()
+
+
+def enters(
+    table: dict[Any, Function], keys: tuple[Any, ...], differentiable: bool = True
+) -> Callable[[Function], Function]:
+    """Enter the decorated function in a table, and whether its results have derivatives."""
+
+    def enter(function: Function) -> Function:
+        table.update(dict.fromkeys(keys, function))
+        if not differentiable:
+            CONSTANT.update(keys)
+        return function
+
+    return enter
+
+
+def implements(
+    *callables: Function, differentiable: bool = True
+) -> Callable[[Function], Function]:
     """Enter the decorated function for NumPy functions."""
-
-    def enter(function: Function) -> Function:
-        FUNCTIONS.update(dict.fromkeys(callables, function))
-        return function
-
-    return enter
+    return enters(FUNCTIONS, callables, differentiable)
 
 
-def method(*names: str) -> Callable[[Function], Function]:
+def method(*names: str, differentiable: bool = True) -> Callable[[Function], Function]:
     """Enter the decorated function for methods of ndarray; the array is its first argument."""
-
-    def enter(function: Function) -> Function:
-        METHODS.update(dict.fromkeys(names, function))
-        return function
-
-    return enter
+    return enters(METHODS, names, differentiable)
 
 
-def ufunc_method(ufunc: np.ufunc, name: str) -> Callable[[Function], Function]:
+def ufunc_method(
+    ufunc: np.ufunc, name: str, differentiable: bool = True
+) -> Callable[[Function], Function]:
     """Enter the decorated function for a method of a ufunc, such as `np.add.reduce`."""
-
-    def enter(function: Function) -> Function:
-        UFUNC_METHODS[ufunc, name] = function
-        return function
-
-    return enter
+    return enters(UFUNC_METHODS, ((ufunc, name),), differentiable)
 
 
 def _ops_of_ufuncs() -> dict[Any, Op]:
@@ -129,7 +138,7 @@ def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
         return FUNCTIONS[known](*args)
     op = op_of_ufunc(known)
     if op is None:
-        raise _unknown(f"the ufunc {ufunc.__name__}")
+        raise _unknown(f"{'np' if hasattr(np, ufunc.__name__) else MODULE}.{ufunc.__name__}")
     return apply_ufunc(op, args)
 
 
@@ -198,6 +207,9 @@ def dispatch_function(function: Function, args: tuple[Any, ...], kwargs: dict[st
 
 
 def _unknown(name: str) -> TracingError:
+    reason = reason_of(name)
+    if reason is not None:
+        return reason.error(name)
     return TracingError(
         message(
             f"{name} is not supported on traced arrays",
