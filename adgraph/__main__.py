@@ -1,4 +1,4 @@
-"""The command line: `python -m adgraph demo`, `doctor` or `cache`. Begin with `main`."""
+"""The command line: `python -m adgraph demo`, `doctor`, `coverage` or `cache`; see `main`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adgraph import demo, doctor
+from adgraph import coverage, demo, doctor
 from adgraph.chart import show_bytes
 from adgraph.lower import cache
 from adgraph.version import __version__
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return demo.run(Path("adgraph-demo"))
         case "doctor":
             print(doctor.report())
+        case "coverage":
+            print(coverage.report())
         case "cache":
             _cache(chosen.action)
         case _:
@@ -38,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="train a network on real digits; draw adgraph-demo/graph.svg")
     commands.add_parser(
         "doctor", help="print what adgraph finds on this machine, and what is wrong"
+    )
+    commands.add_parser(
+        "coverage", help="print what every function of NumPy does inside a trace (Markdown)"
     )
     words = "show, clear or locate the compiled kernels kept on disk"
     kernels = commands.add_parser("cache", help=words, description=f"{words.capitalize()}.")

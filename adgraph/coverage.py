@@ -71,7 +71,7 @@ def forms_of(space: str) -> list[Form]:
         return list(_METHODS[space]())
     module, everything = _MODULES[space]
     found = []
-    for name, function in _callables(module):
+    for name, function in _public(importlib.import_module(module)):
         form = Form(space, name, function, status_of(f"{space}.{name}", function))
         if form.status is not Status.MISSING or everything(function):
             found.append(form)
@@ -94,8 +94,8 @@ def status_of(name: str, function: Any) -> Status:
     return Status.MISSING
 
 
-def _callables(module: str) -> Iterator[tuple[str, Any]]:
-    space = importlib.import_module(module)
+def _public(space: Any) -> Iterator[tuple[str, Any]]:
+    """Return the functions of a module, or the methods of a class."""
     for name in sorted(dir(space)):
         function = getattr(space, name)
         if callable(function) and not name.startswith("_") and not inspect.isclass(function):
@@ -126,15 +126,30 @@ _MODULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _array_methods() -> Iterator[Form]:
-    for name in sorted(METHODS):
+    for name in sorted({*METHODS, *(name for name, _ in _public(np.ndarray))}):
         status = Status.CONSTANT if name in CONSTANT else Status.DERIVATIVES
+        if reason_of(f"ndarray.{name}") is not None:
+            status = Status.REFUSED
+        elif name not in METHODS:
+            status = Status.MISSING
         yield Form("ndarray", name, getattr(np.ndarray, name), status)
 
 
 def _ufunc_methods() -> Iterator[Form]:
-    for ufunc, how in sorted(UFUNC_METHODS, key=lambda key: (key[0].__name__, key[1])):
-        status = Status.CONSTANT if (ufunc, how) in CONSTANT else Status.DERIVATIVES
+    """`outer` works for every ufunc of two operands that does."""
+    keys = {*UFUNC_METHODS, *((f.function, "outer") for f in forms_of("np") if _has_outer(f))}
+    for ufunc, how in sorted(keys, key=lambda key: (key[0].__name__, key[1])):
+        constant = (ufunc, how) in CONSTANT
+        if how == "outer":
+            constant = status_of(ufunc.__name__, ufunc) is Status.CONSTANT
+        status = Status.CONSTANT if constant else Status.DERIVATIVES
         yield Form("ufunc", f"{ufunc.__name__}.{how}", getattr(ufunc, how), status)
+
+
+def _has_outer(form: Form) -> bool:
+    ufunc = form.function
+    binary = isinstance(ufunc, np.ufunc) and ufunc.nin == 2 and ufunc.signature is None
+    return binary and form.status in WORKS
 
 
 _METHODS: dict[str, Callable[[], Iterator[Form]]] = {

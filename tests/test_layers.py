@@ -37,6 +37,7 @@ LAYERS = (
     "api",
     "testing",
     "__init__",
+    "coverage",
     "doctor",
     "demo",
     "__main__",

@@ -301,7 +301,7 @@ class Instructions:
 
     def load(self, kind: Scalar, address: str, lanes: int = 1, part: Part = WHOLE) -> Value:
         """Read an element, or neighbouring ones; lanes that take no part are zero."""
-        memory = _in_memory(kind)
+        memory = in_memory(kind)
         type, at = lane_type(memory.llvm, lanes), _aligned(memory)
         if part.first:
             read = self._load_first(memory, address, lanes, part.first)
@@ -316,7 +316,7 @@ class Instructions:
 
     def store(self, value: Value, address: str, lanes: int = 1, part: Part = WHOLE) -> None:
         """Write an element, or neighbouring ones; what takes no part stays as it is."""
-        memory = _in_memory(value.kind)
+        memory = in_memory(value.kind)
         value = self.on_lanes(self.converted(value, memory), lanes)
         if part.first:
             self._store_first(value, address, part.first)
@@ -333,7 +333,7 @@ class Instructions:
     def element(self, kind: Scalar, pointer: str, index: Value, flags: str = " inbounds") -> str:
         """Return the address of an element."""
         at = self.converted(index, INT64)
-        memory = _in_memory(kind).llvm
+        memory = in_memory(kind).llvm
         return self.emit(f"getelementptr{flags} {memory}, ptr {pointer}, {at.typed}")
 
     def _load_first(self, memory: Scalar, address: str, lanes: int, count: int) -> str:
@@ -404,7 +404,7 @@ def _chosen(lanes: Iterable[int]) -> str:
     return "<" + ", ".join(f"i32 {lane}" for lane in lanes) + ">"
 
 
-def _in_memory(kind: Scalar) -> Scalar:
+def in_memory(kind: Scalar) -> Scalar:
     """Return the type of an element in memory: a bool is a byte."""
     return SCALARS["u1"] if kind == BOOL else kind
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from adgraph.lower import vmath
 from adgraph.lower.emitter import KERNEL_PARAMETERS, Scalar
 from adgraph.lower.expressions import Expressions, slot_of
-from adgraph.lower.instructions import ENTRY, Instructions, Part, Value, literal
+from adgraph.lower.instructions import ENTRY, Instructions, Part, Value, in_memory, literal
 from adgraph.lower.kept_rows import KeptRows, kept_rows, key
 from adgraph.lower.kernel_types import (
     BOOL,
@@ -339,7 +339,8 @@ class _Function:
         rows = []
         for place in kept.places:
             for trip in self._trips_of(kept.inner):
-                kind, address = self._address_at(place, kept.inner, trip)
+                element, address = self._address_at(place, kept.inner, trip)
+                kind = in_memory(element)
                 read = code.load(kind, address, lanes, trip.part)
                 slot = code.name()
                 self._scope.frame.append(f"  {slot} = alloca {read.type}")

@@ -30,6 +30,7 @@ from adgraph.tracing.loops import is_set, run
 from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.compressed import builtin
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
+from adgraph.tracing.numpy_api.table import CONSTANT
 from adgraph.tracing.purity import (
     attempt,
     augmenting,
@@ -337,6 +338,23 @@ def _gathered(x: Any) -> Any:
     return CONSTRUCTORS[np.asarray](x) if contains_tracer(x) else x
 
 
+def _calling_back(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A NumPy function that calls the user's functions, which are rewritten."""
+    record = CONSTRUCTORS.get(function, function)
+
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        given = [_rewritten_callables(x) for x in args]
+        return record(*given, **{name: _rewritten_callables(x) for name, x in kwargs.items()})
+
+    return apply
+
+
+def _rewritten_callables(x: Any) -> Any:
+    if isinstance(x, (list, tuple)) and any(map(callable, x)):
+        return [_rewritten_callables(item) for item in x]
+    return functools.partial(call, x) if callable(x) else x
+
+
 def _float64(x: Any = 0.0) -> Any:
     if isinstance(x, Tracer):
         return as_tracer(x, np.float64)
@@ -358,6 +376,8 @@ _BLIND_TO_LISTS: tuple[Callable[..., Any], ...] = (
     np.argmin,
     np.linalg.norm,
 )
+
+_CALLING_BACK = (np.apply_along_axis, np.apply_over_axes, np.piecewise, np.fromfunction)
 
 REPLACED: dict[Any, Callable[..., Any]] = {
     **CONSTRUCTORS,
@@ -387,7 +407,11 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     np.fromiter: _fromiter,
     np.float64: _float64,
     **{function: _dispatching(function) for function in _BLIND_TO_LISTS},
+    **{function: _calling_back(function) for function in _CALLING_BACK},
 }
+
+_STEPS = (math.floor, math.ceil, math.trunc, math.isnan, math.isinf, math.isfinite, np.isscalar)
+CONSTANT.update(_STEPS)
 
 
 # --- subscripts -----------------------------------------------------------------------------------

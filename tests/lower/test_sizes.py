@@ -1,4 +1,8 @@
-"""A new size is traced and not compiled: kernels take extents at run time."""
+"""A new size is traced and not compiled: kernels take extents at run time.
+
+There are two classes of sizes: arrays beyond the first cache are read less often at the cost of
+arithmetic (`passes.repeat`), and what hands them over runs in blocks (`lower.blocks`).
+"""
 
 from __future__ import annotations
 
@@ -44,20 +48,22 @@ def accumulated(x: Any) -> Any:
 
 
 PROGRAMS = (rosenbrock, softmax, long_chain, smoothed, accumulated)
+CLASSES = ((1000, 1020, 1040, 2000), (10_000, 10_020, 12_000, 16_000))
 
 
+@pytest.mark.parametrize("sizes", CLASSES, ids=("small", "large"))
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
 def test_a_new_size_compiles_nothing(
-    program: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+    program: Callable[[Any], Any], sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gradient = grad(program)
-    gradient(np.linspace(0.1, 1.0, 1000))
+    gradient(np.linspace(0.1, 1.0, sizes[0]))
 
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("a new size was compiled")
 
     monkeypatch.setattr(native, "emit_object", refuse)
-    for size in (1020, 1040, 2000, 10_000):
+    for size in sizes[1:]:
         assert gradient(np.linspace(0.1, 1.0, size)).shape == (size,)
 
 

@@ -791,10 +791,7 @@ REFUSALS = [
     (lambda x: np.sum(x, axis=0, out=OUT), "plain NumPy array"),
     (lambda x: np.add.at(M, 0, x[0]), "plain NumPy array"),
     (lambda x: np.repeat(x, np.argmax(x)), "repeats"),
-    (lambda x: np.logical_or.reduce(x, initial=True), "initial=True"),
-    (lambda x: np.unique(x), "np.unique is not supported"),
-    (lambda x: np.median(x), "np.median is not supported"),
-    (lambda x: np.multiply.reduceat(x, [0, 1]), "multiply.reduceat"),
+    (lambda x: np.unique(x), "np.unique has no program"),
     (lambda x: np.linalg.svd(x), "svd"),
 ]
 

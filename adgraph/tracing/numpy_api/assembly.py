@@ -6,6 +6,7 @@ Everything is made of slices, broadcasts and `concatenate`.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -86,7 +87,7 @@ def stack(
 
 
 def _listed(x: Any) -> list[Any]:
-    return list(x) if isinstance(x, (tuple, list)) else [x]
+    return list(x) if isinstance(x, (tuple, list)) or (type(x) is np.ndarray and x.ndim) else [x]
 
 
 def _each(prepare: Callable[..., Any], arrays: Any) -> list[Any]:
@@ -238,16 +239,22 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     x = as_tracer(a)
     if axis is None:
-        return reshape(_rolled(ravel(x), int(sum(_listed(shift))), 0), x.shape)
-    shifts, axes = np.broadcast_arrays(shift, axis)
-    for distance, place in zip(shifts.flat, axes.flat, strict=True):
-        x = _rolled(x, int(distance), normal_axis(place, x.ndim))
+        return reshape(_rolled(ravel(x), sum(_listed(shift)), 0), x.shape)
+    shifts, axes = _listed(shift), _listed(axis)
+    count = max(len(shifts), len(axes))
+    if not {len(shifts), len(axes)} <= {1, count}:
+        raise ShapeError(message(f"np.roll: {len(shifts)} shifts for {len(axes)} axes"))
+    pairs = zip(shifts * (count // len(shifts)), axes * (count // len(axes)), strict=True)
+    for distance, place in pairs:
+        x = _rolled(x, distance, normal_axis(place, x.ndim))
     return x if x is not a else strong(x)
 
 
-def _rolled(x: Tracer, shift: int, axis: int) -> Any:
+def _rolled(x: Tracer, shift: Any, axis: int) -> Any:
     extent = x.shape[axis]
-    start = -shift % extent if extent else 0
+    if isinstance(shift, Tracer) and known_value(shift) is None:
+        return indexing.take(x, (np.arange(extent) - shift) % extent, axis=axis)
+    start = -int(shift) % extent if extent else 0
     if start == 0:
         return strong(x)
     return join([part(x, axis, start, extent), part(x, axis, 0, start)], axis)
@@ -459,6 +466,25 @@ def _end(value: Any, x: Tracer, axis: int) -> Any:
         return None
     end = as_tracer(value)
     return end if end.ndim else broadcast_to(end, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+
+
+@implements(np.unwrap)
+def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * math.pi) -> Any:
+    """The multiples of the period that are added have no derivative."""
+    x = as_tracer(p)
+    place = normal_axis(axis, x.ndim)
+    dtype = result_dtype(x, period)
+    step = diff(x, axis=place)
+    half = period / 2 if dtype.kind == "f" else period // 2
+    ambiguous = dtype.kind == "f" or period % 2 == 0
+    wrapped = np.mod(step + half, period) - half
+    if ambiguous:
+        wrapped = np.where((wrapped == -half) & (step > 0), half, wrapped)
+    jump = np.abs(step) < (period / 2 if discont is None else discont)
+    correction = np.cumsum(np.where(jump, 0, wrapped - step), axis=place)
+    first = part(as_tracer(x, dtype), place, 0, 1)
+    rest = part(as_tracer(x, dtype), place, 1, x.shape[place])
+    return join([first, rest + correction], place, dtype)
 
 
 @implements(np.delete)

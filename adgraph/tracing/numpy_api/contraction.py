@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,13 +193,13 @@ def einsum(
     if len(set(target)) != len(target) or not set(target) <= set(extents):
         raise _fault(text, "the result names a label twice, or one that no operand has")
     prepared = [_prepared(a, t, extents) for a, t in zip(arrays, terms, strict=True)]
-    final = _summed(_contract_all(prepared, target, extents), set(target))
+    final = _summed(_contract_all(prepared, target, optimize), set(target))
     return store(_arranged(final, target), out, "np.einsum")
 
 
-def _contract_all(terms: list[Term], target: str, extents: dict[str, int]) -> Term:
+def _contract_all(terms: list[Term], target: str, optimize: Any) -> Term:
     """Contract pair by pair until one term is left."""
-    for group in contraction_order(terms, target, extents):
+    for group in contraction_order(terms, target, optimize):
         chosen = [terms[i] for i in group]
         terms = [t for i, t in enumerate(terms) if i not in group]
         first = chosen[0]
@@ -212,20 +211,35 @@ def _contract_all(terms: list[Term], target: str, extents: dict[str, int]) -> Te
     return final
 
 
-def contraction_order(
-    terms: Sequence[Term], target: str, extents: dict[str, int]
-) -> list[tuple[int, ...]]:
-    """Return which terms to contract in turn; the result of each step is put at the end."""
+def contraction_order(terms: list[Term], target: str, optimize: Any) -> list[tuple[int, ...]]:
+    """Return which terms to contract in turn; the result of each step is put at the end.
+
+    Without an order from the user, that is the cheapest, or for many terms a greedy one.
+    """
     if len(terms) == 1:
         return []
-    if len(terms) == 2:
+    if len(terms) == 2 and optimize in (True, False):
         return [(0, 1)]
     labels = ",".join(t.labels for t in terms)
-    method = "optimal" if len(terms) <= OPTIMAL_OPERANDS else "greedy"
-    zero = np.zeros(())
-    shapes = (np.broadcast_to(zero, t.array.shape) for t in terms)
-    path, _ = np.einsum_path(f"{labels}->{target}", *shapes, optimize=method)
+    if optimize in (True, False):
+        optimize = "optimal" if len(terms) <= OPTIMAL_OPERANDS else "greedy"
+    path, _ = np.einsum_path(f"{labels}->{target}", *map(_outline, terms), optimize=optimize)
     return [tuple(step) for step in path[1:]]
+
+
+def _outline(term: Term) -> Any:
+    """Return an array without memory of a term's shape, by which NumPy finds an order."""
+    return np.broadcast_to(np.zeros(()), term.array.shape)
+
+
+@implements(np.einsum_path, differentiable=False)
+def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    """The order depends on the shapes only, so NumPy finds it."""
+    refuse("np.einsum_path", einsum_call=einsum_call)
+    outlines = (
+        np.broadcast_to(np.zeros(()), x.shape) if isinstance(x, Tracer) else x for x in operands
+    )
+    return np.einsum_path(*outlines, optimize=optimize)  # type: ignore[call-overload]
 
 
 # --- tensordot ------------------------------------------------------------------------------------

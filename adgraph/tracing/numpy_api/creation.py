@@ -16,7 +16,8 @@ from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.dims import Affine, UndecidedError, nonnegative, upper_bound
 from adgraph.ir.op import type_of
 from adgraph.tracing.affine import steps
-from adgraph.tracing.numpy_api.assembly import stack
+from adgraph.tracing.numpy_api.assembly import stack, vstack
+from adgraph.tracing.numpy_api.refusals import REFUSALS, Refusal
 from adgraph.tracing.numpy_api.shape import broadcast_to, check_order, shape_tuple, strong
 from adgraph.tracing.numpy_api.table import enters, implements, refuse
 from adgraph.tracing.tracer import Tracer, as_tracer, dim_of, in_c_order, integer, result_dtype
@@ -24,9 +25,7 @@ from adgraph.tracing.tracer import Tracer, as_tracer, dim_of, in_c_order, intege
 CONSTRUCTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-def constructs(
-    *callables: Callable[..., Any], differentiable: bool = True
-) -> Callable[[Any], Any]:
+def constructs(*callables: Callable[..., Any], differentiable: bool = True) -> Callable[[Any], Any]:
     """Enter the decorated function for NumPy constructors."""
     return enters(CONSTRUCTORS, callables, differentiable)
 
@@ -76,7 +75,7 @@ def array(
     return np.reshape(fresh, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else fresh
 
 
-@constructs(np.asarray, np.ascontiguousarray, np.asanyarray)
+@constructs(np.asarray, np.asanyarray)
 @implements(np.asarray)
 def asarray(
     a: Any,
@@ -96,6 +95,32 @@ def asarray(
     return boxed(converted) if copy or not (x.shape or x.writable) else converted
 
 
+@constructs(np.ascontiguousarray)
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    x = asarray(a, dtype, like=like)
+    if not isinstance(x, Tracer):
+        return np.ascontiguousarray(x)
+    return np.atleast_1d(x if in_c_order(x) else strong(x))
+
+
+@constructs(np.asfortranarray)
+def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """The result is a copy if NumPy's could be one: adgraph lays out new arrays itself."""
+    x = asarray(a, dtype, like=like)
+    if not isinstance(x, Tracer):
+        return np.asfortranarray(x)
+    return np.atleast_1d(x if x.ndim < 2 else strong(x))
+
+
+@constructs(np.require)
+def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = None) -> Any:
+    """A traced array is aligned, writable and no subclass; its order is adgraph's choice."""
+    if not contains_tracer(a):
+        return np.require(a, dtype, requirements, like=like)
+    letters = {str(r)[0].upper() for r in requirements or ()}
+    return (asfortranarray if "F" in letters else ascontiguousarray)(a, dtype, like=like)
+
+
 def boxed(x: Tracer) -> Tracer:
     """Return a new array with the same elements; unlike a scalar it can be written."""
     array = strong(x)
@@ -110,14 +135,14 @@ def _shape(name: str, shape: Any, order: Any, device: Any, like: Any) -> tuple[i
     return shape_tuple(shape)
 
 
-@constructs(np.zeros, np.empty)
+@constructs(np.zeros, np.empty, differentiable=False)
 def zeros(
     shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
 ) -> Any:
     return filled(_shape("np.zeros", shape, order, device, like), 0, dtype or float)
 
 
-@constructs(np.ones)
+@constructs(np.ones, differentiable=False)
 def ones(
     shape: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
 ) -> Any:
@@ -156,7 +181,7 @@ def ndarray(shape: Any, dtype: Any = float, *placement: Any, **placed: Any) -> A
     return filled(shape_tuple(shape), 0, dtype)
 
 
-@constructs(np.eye)
+@constructs(np.eye, differentiable=False)
 def eye(
     N: int,  # noqa: N803  NumPy's name
     M: int | None = None,  # noqa: N803
@@ -171,7 +196,7 @@ def eye(
     return as_tracer(np.eye(N, M, k, dtype))
 
 
-@constructs(np.identity)
+@constructs(np.identity, differentiable=False)
 def identity(n: int, dtype: Any = None, *, like: Any = None) -> Any:
     refuse("np.identity", like=like)
     return as_tracer(np.identity(n, dtype))
@@ -190,7 +215,7 @@ def _of_numbers(function: Callable[..., Any]) -> None:
 
     @constructs(function)
     def constructor(*args: Any, **options: Any) -> Any:
-        return _if_real(function(*args, **options))
+        return _if_real(function(*args, **options))  # NumPy dispatches on traced operands
 
 
 def _if_real(numbers: Any) -> Any:
@@ -202,7 +227,7 @@ for _constructor in (np.copy, np.linspace, np.logspace, np.geomspace, np.tri, np
     _of_numbers(_constructor)
 
 
-@constructs(np.arange)
+@constructs(np.arange, differentiable=False)
 def arange(*bounds: Any, **options: Any) -> Any:
     """A range as long as an affine function of loop indices is the beginning of the longest."""
     dims: list[Any] = [dim_of(b) for b in bounds]
@@ -256,5 +281,28 @@ def full_like(
 
 for _functions, _value in (((np.zeros_like, np.empty_like), 0), ((np.ones_like,), 1)):
     _constructor = _like(_value)
-    implements(*_functions)(_constructor)
+    implements(*_functions, differentiable=False)(_constructor)
     constructs(*_functions)(_constructor)
+
+
+if hasattr(np, "row_stack"):  # deprecated
+    constructs(getattr(np, "row_stack"))(vstack)  # noqa: B009  NumPy 2 would be asked for vstack
+
+
+def _refuses(name: str, refusal: Refusal) -> None:
+    """Enter a refused function, since NumPy does not dispatch on all of them."""
+    original = getattr(np, name.removeprefix("np."), None)
+    if original is None:
+        return
+
+    @constructs(original)
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        if contains_tracer((*args, *kwargs.values())):
+            raise refusal.error(name)
+        return original(*args, **kwargs)
+
+
+for _refusal in REFUSALS:
+    for _name in _refusal.names:
+        if _name.startswith("np."):
+            _refuses(_name, _refusal)

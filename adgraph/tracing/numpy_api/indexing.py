@@ -33,7 +33,7 @@ from adgraph.tracing.numpy_api.shape import (
     strong,
     transpose,
 )
-from adgraph.tracing.numpy_api.table import implements, method, refuse, store
+from adgraph.tracing.numpy_api.table import implements, method, store
 from adgraph.tracing.tracer import (
     DISPATCH,
     IndexTracer,
@@ -57,7 +57,7 @@ from adgraph.tracing.windows import masked_windows
 
 def getitem(x: Any, key: Any) -> Any:
     """Record `x[key]`."""
-    array = as_tracer(x)
+    array, key = _without_bools(as_tracer(x), key)
     given, key = key, masked_windows(array, key)
     if is_masked_key(key):
         viewed = key is not given and not is_masked_key(given)
@@ -77,6 +77,7 @@ def setitem(x: Tracer, key: Any, value: Any) -> None:
     """Record `x[key] = value`."""
     value = asarray(value) if isinstance(value, (list, tuple)) else value
     _check_target(x)
+    x, key = _without_bools(x, key)
     given, key = key, masked_windows(x, key)
     if is_masked_key(key):
         if key is given or is_masked_key(given):
@@ -138,6 +139,37 @@ def expanded_key(x: Tracer, key: Any) -> list[Any]:
     _check_masks(x, given, expanded)
     extents = iter(x.shape)
     return [p if p is None else _decided(p, next(extents), x) for p in expanded]
+
+
+def _without_bools(x: Tracer, key: Any) -> tuple[Tracer, Any]:
+    """Make a constant True or False in a key an axis of extent one, and what it selects there."""
+    given = key if isinstance(key, tuple) else (key,)
+    if not any(isinstance(entry, (bool, np.bool_)) for entry in given):
+        return x, key
+    plain_entries = [e for e in given if not isinstance(e, (bool, np.bool_))]
+    rest = [slice(None)] * (x.ndim - sum(_used(e) for e in plain_entries))
+    parts: list[Any] = []
+    axes: list[Any] = []
+    for entry in given:
+        if isinstance(entry, (bool, np.bool_)):
+            parts.append(np.arange(int(entry)))
+            axes.append(None)
+        else:
+            parts.append(entry)
+            axes.extend(rest if entry is Ellipsis else [slice(None)] * _used(entry))
+    return basic(x, _filled(axes, x.ndim)), tuple(parts)
+
+
+def _used(entry: Any) -> int:
+    """Return how many axes an entry of a key takes."""
+    if entry is None or entry is Ellipsis:
+        return 0
+    mask = isinstance(entry, (np.ndarray, Tracer, list)) and plain(entry)
+    return mask.ndim if mask is not False and mask.dtype.kind == "b" else 1
+
+
+def _filled(axes: list[Any], rank: int) -> list[Any]:
+    return axes + [slice(None)] * (rank - sum(a is not None for a in axes))
 
 
 def _decided(part: Any, extent: Dim, x: Tracer) -> Any:
@@ -547,7 +579,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     return store(take_along_axis(rows, spread, 0)[0], out, "np.choose")
 
 
-@implements(np.ix_)
+@implements(np.ix_, differentiable=False)
 def ix_(*args: Any) -> tuple[Any, ...]:
     lines = []
     for place, entry in enumerate(args):
@@ -571,23 +603,6 @@ def item(a: Tracer, *args: Any) -> Any:
     result = strong(as_tracer(picked, wide[a.dtype.kind]))
     result.weak = kinds[a.dtype.kind]
     return result
-
-
-def _gives_objects(name: str, instead: str) -> None:
-    @method(name)
-    def refused(a: Tracer, *args: Any, **options: Any) -> Any:
-        raise TracingError(
-            message(
-                f"{name}() of a traced array {a.type}",
-                "while tracing there are no numbers yet that Python or a file could hold",
-                instead,
-            )
-        )
-
-
-_gives_objects("tolist", "list(x) gives traced numbers; convert results outside: f(x).tolist()")
-for _name in ("tobytes", "tofile", "dump", "dumps"):
-    _gives_objects(_name, "do it with the results, outside the traced function")
 
 
 @method("fill")

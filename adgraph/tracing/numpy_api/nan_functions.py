@@ -168,4 +168,3 @@ def nanstd(
         a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction
     )
     return store(ops.root(found), out, "np.nanstd")
-

@@ -25,8 +25,8 @@ from adgraph.tracing.numpy_api.table import implements, method
 from adgraph.tracing.tracer import DISPATCH, Tracer, as_tracer, known_value
 
 
-@implements(np.nonzero)
-@method("nonzero")
+@implements(np.nonzero, differentiable=False)
+@method("nonzero", differentiable=False)
 def nonzero(a: Any) -> tuple[Any, ...]:
     x = as_tracer(a)
     if not x.shape:
@@ -39,12 +39,12 @@ def nonzero(a: Any) -> tuple[Any, ...]:
     return tuple(Masked(as_tracer(p), mask, 0) for p in places)
 
 
-@implements(np.flatnonzero)
+@implements(np.flatnonzero, differentiable=False)
 def flatnonzero(a: Any) -> Any:
     return nonzero(np.ravel(a))[0]
 
 
-@implements(np.argwhere)
+@implements(np.argwhere, differentiable=False)
 def argwhere(a: Any) -> Any:
     places = nonzero(a)
     if not isinstance(places[0], Masked):

@@ -140,7 +140,7 @@ def shares_memory(a: Any, b: Any, /, max_work: Any = None) -> bool:
 
 
 @implements(np.einsum_path, differentiable=False)
-def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: Any = False) -> Any:
     """The order depends on shapes alone."""
     known = (_of_its_shape(x) if isinstance(x, Tracer) else x for x in operands)
     return np.einsum_path(*known, optimize=optimize, einsum_call=einsum_call)

@@ -28,6 +28,10 @@ def _np(names: str) -> tuple[str, ...]:
     return tuple(f"np.{name}" for name in names.split())
 
 
+def _methods(names: str) -> tuple[str, ...]:
+    return tuple(f"ndarray.{name}" for name in names.split())
+
+
 def _special(names: str) -> tuple[str, ...]:
     return tuple(f"scipy.special.{name}" for name in names.split())
 
@@ -49,6 +53,21 @@ REFUSALS: tuple[Refusal, ...] = (
             "array2string array_repr array_str format_float_positional format_float_scientific "
             "save savetxt savez savez_compressed"
         ),
+    ),
+    Refusal(
+        "while tracing there are no numbers yet that Python or a file could hold",
+        "convert the results outside the traced function: f(x).tolist()",
+        _methods("dump dumps tobytes tofile tolist"),
+    ),
+    Refusal(
+        "it is about the bytes or the memory of an array, which a graph does not have",
+        "convert numbers with astype, and make other shapes with np.reshape or np.resize",
+        _methods("byteswap getfield resize setfield setflags to_device view"),
+    ),
+    Refusal(
+        "it raises an error for some numbers, and while tracing there are none yet",
+        "use np.asarray, and check the arguments outside the traced function",
+        _np("asarray_chkfinite"),
     ),
     Refusal(
         "it walks over the memory of an array, which a graph does not have",

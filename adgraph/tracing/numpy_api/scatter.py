@@ -35,7 +35,13 @@ from adgraph.tracing.numpy_api.indexing import (
     written,
 )
 from adgraph.tracing.numpy_api.shape import broadcast_to, ravel, reshape, transpose
-from adgraph.tracing.numpy_api.table import UFUNC_METHODS, implements, method, ufunc_method
+from adgraph.tracing.numpy_api.table import (
+    UFUNC_METHODS,
+    has_derivative,
+    implements,
+    method,
+    ufunc_method,
+)
 from adgraph.tracing.tracer import Tracer, as_tracer, known_value, write
 
 ROUNDS = 32
@@ -98,7 +104,7 @@ def subtract_at(a: Any, indices: Any, b: Any) -> None:
 def _applies(ufunc: np.ufunc) -> None:
     """Enter `ufunc.at` for positions that are known while tracing."""
 
-    @ufunc_method(ufunc, "at")
+    @ufunc_method(ufunc, "at", has_derivative(ufunc))
     def at(a: Any, indices: Any, *operand: Any) -> None:
         name = f"np.{ufunc.__name__}.at"
         x = writable(a, name)

@@ -57,8 +57,8 @@ def _lexical(keys: list[Any], axis: int) -> Any:
     return order
 
 
-@implements(np.argsort)
-@method("argsort")
+@implements(np.argsort, differentiable=False)
+@method("argsort", differentiable=False)
 def argsort(
     a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
 ) -> Any:
@@ -94,7 +94,7 @@ def sort_complex(a: Any) -> Any:
     return as_tracer(x, dtype)
 
 
-@implements(np.lexsort)
+@implements(np.lexsort, differentiable=False)
 def lexsort(keys: Any, axis: int = -1) -> Any:
     listed = [as_tracer(asarray(k)) for k in keys]
     if not listed:
@@ -138,8 +138,8 @@ def partition_method(
     write(writable(a, "partition"), partition(a, kth, axis, kind, order))
 
 
-@implements(np.argpartition)
-@method("argpartition")
+@implements(np.argpartition, differentiable=False)
+@method("argpartition", differentiable=False)
 def argpartition(
     a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None
 ) -> Any:
@@ -167,7 +167,7 @@ def _common(*arrays: Any) -> tuple[Tracer, ...]:
     return tuple(as_tracer(x, np.uint8 if common.kind == "b" else common) for x in given)
 
 
-@implements(np.searchsorted)
+@implements(np.searchsorted, differentiable=False)
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     if side not in ("left", "right"):
         raise ShapeError(message(f"np.searchsorted: side={side!r} is neither 'left' nor 'right'"))
@@ -185,7 +185,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     return reshape(found, values.shape)
 
 
-@method("searchsorted")
+@method("searchsorted", differentiable=False)
 def searchsorted_method(a: Tracer, v: Any, side: str = "left", sorter: Any = None) -> Any:
     return searchsorted(a, v, side, sorter)
 
@@ -197,7 +197,7 @@ def search_rows(lines: Any, values: Any) -> Any:
     return search(x, same, right=False)
 
 
-@implements(np.digitize)
+@implements(np.digitize, differentiable=False)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """Traced bins may rise or fall; that they do either is not checked."""
     values, edges = as_tracer(asarray(x)), as_tracer(asarray(bins))
@@ -218,7 +218,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     raise ShapeError(message("np.digitize: bins must rise or fall monotonically"))
 
 
-@implements(np.isin)
+@implements(np.isin, differentiable=False)
 def isin(
     element: Any,
     test_elements: Any,

@@ -18,8 +18,8 @@ from adgraph.ir.op import type_of
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.diagonal import diagonal
 from adgraph.tracing.numpy_api.indexing import take_along_axis
-from adgraph.tracing.numpy_api.reduction import nanmean, weights_like
 from adgraph.tracing.numpy_api.reduction import mean as mean_
+from adgraph.tracing.numpy_api.reduction import weights_like
 from adgraph.tracing.numpy_api.shape import moveaxis, normal_axes, reshape, strong, transpose
 from adgraph.tracing.numpy_api.sorting import argsort, ordered, search_rows
 from adgraph.tracing.numpy_api.table import implements, store
@@ -225,7 +225,7 @@ def _quantile(name: str, scale: float, skips: bool) -> Any:
         _method(name, method, weights)
         if not x.size:
             if skips:
-                return nanmean(x, axis, None, out, keepdims)
+                return np.nanmean(x, axis, None, out, keepdims)  # it dispatches
             raise AxisIndexError(message(f"{name} of an empty array of shape {x.shape}"))
         line = np.reshape(points, (-1,))
         rows = _rows(x, axis)

@@ -16,7 +16,7 @@ from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
 from adgraph.ops.scipy_special import MODULE, Special, stand_in
 from adgraph.tracing.masked import Masked
-from adgraph.tracing.numpy_api.refusals import reason_of
+from adgraph.tracing.numpy_api.refusals import REFUSALS, reason_of
 from adgraph.tracing.tracer import (
     DISPATCH,
     Tracer,
@@ -51,9 +51,7 @@ def enters(
     return enter
 
 
-def implements(
-    *callables: Function, differentiable: bool = True
-) -> Callable[[Function], Function]:
+def implements(*callables: Function, differentiable: bool = True) -> Callable[[Function], Function]:
     """Enter the decorated function for NumPy functions."""
     return enters(FUNCTIONS, callables, differentiable)
 
@@ -82,6 +80,12 @@ def op_of_ufunc(ufunc: np.ufunc | Special) -> Op | None:
     if ufunc not in _ufuncs:
         _ufuncs.update(_ops_of_ufuncs())
     return _ufuncs.get(ufunc)
+
+
+def has_derivative(ufunc: np.ufunc) -> bool:
+    """Tell whether the results of a ufunc have derivatives."""
+    op = op_of_ufunc(ufunc)
+    return op is None or op.differentiable
 
 
 def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -219,6 +223,17 @@ def _unknown(name: str) -> TracingError:
         )
     )
 
+
+def _refuses_method(name: str) -> None:
+    @method(name)
+    def refused(a: Tracer, *args: Any, **options: Any) -> Any:
+        raise _unknown(f"ndarray.{name}")
+
+
+for _refusal in REFUSALS:
+    for _name in _refusal.names:
+        if _name.startswith("ndarray."):
+            _refuses_method(_name.removeprefix("ndarray."))
 
 DISPATCH.ufunc = dispatch_ufunc
 DISPATCH.function = dispatch_function

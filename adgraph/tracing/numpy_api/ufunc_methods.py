@@ -20,15 +20,10 @@ from adgraph.tracing.numpy_api import reduction
 from adgraph.tracing.numpy_api.assembly import join, part, stack
 from adgraph.tracing.numpy_api.reduction import Axis
 from adgraph.tracing.numpy_api.shape import normal_axes, normal_axis, reshape, strong, transpose
-from adgraph.tracing.numpy_api.table import UFUNC_METHODS, op_of_ufunc, store, ufunc_method
+from adgraph.tracing.numpy_api.table import UFUNC_METHODS, has_derivative, store, ufunc_method
 from adgraph.tracing.tracer import Tracer, as_tracer
 
 Function = Callable[..., Any]
-
-
-def _differentiable(ufunc: np.ufunc) -> bool:
-    op = op_of_ufunc(ufunc)
-    return op is None or op.differentiable
 
 
 # --- under the name of another function -----------------------------------------------------------
@@ -37,7 +32,7 @@ def _differentiable(ufunc: np.ufunc) -> bool:
 def _reduces(ufunc: np.ufunc, function: Function) -> None:
     """Enter a reduction under `ufunc.reduce`, whose axis is 0 unless given."""
 
-    @ufunc_method(ufunc, "reduce", _differentiable(ufunc))
+    @ufunc_method(ufunc, "reduce", has_derivative(ufunc))
     def reduce(
         array: Any,
         axis: Axis = 0,
@@ -55,7 +50,7 @@ def _reduces(ufunc: np.ufunc, function: Function) -> None:
         return function(x, axis, out=out, keepdims=keepdims, initial=initial, where=where)
 
 
-for _ufunc, _function in (
+_REDUCTIONS: tuple[tuple[np.ufunc, Function], ...] = (
     (np.add, reduction.sum),
     (np.multiply, reduction.prod),
     (np.maximum, reduction.max),
@@ -63,7 +58,8 @@ for _ufunc, _function in (
     (np.logical_or, reduction.any),
     (np.logical_and, reduction.all),
     (np.logaddexp, reduction.logsumexp),
-):
+)
+for _ufunc, _function in _REDUCTIONS:
     _reduces(_ufunc, _function)
 
 
@@ -89,7 +85,7 @@ def _converted(ufunc: np.ufunc, array: Any, dtype: Any) -> Tracer:
 def _in_halves(ufunc: np.ufunc) -> None:
     name = f"np.{ufunc.__name__}.reduce"
 
-    @ufunc_method(ufunc, "reduce", _differentiable(ufunc))
+    @ufunc_method(ufunc, "reduce", has_derivative(ufunc))
     def reduce(
         array: Any,
         axis: Axis = 0,
@@ -102,7 +98,8 @@ def _in_halves(ufunc: np.ufunc) -> None:
         x = _converted(ufunc, array, dtype)
         start = ufunc.identity if initial is None else initial
         if where is not True:
-            x = reduction.selected(x, where, _given(name, start), name)
+            neutral = initial if ufunc.identity is None else ufunc.identity
+            x = reduction.selected(x, where, _given(name, neutral), name)
         axes = normal_axes(axis, x.ndim)
         if not all(x.shape[i] for i in axes):
             shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
@@ -140,7 +137,7 @@ def _halved(ufunc: np.ufunc, x: Tracer, axes: tuple[int, ...]) -> Any:
 
 
 def _in_steps(ufunc: np.ufunc) -> None:
-    @ufunc_method(ufunc, "accumulate", _differentiable(ufunc))
+    @ufunc_method(ufunc, "accumulate", has_derivative(ufunc))
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
         x = _converted(ufunc, array, dtype)
         place = normal_axis(axis, x.ndim)
@@ -154,15 +151,15 @@ def _in_steps(ufunc: np.ufunc) -> None:
         return store(result, out, f"np.{ufunc.__name__}.accumulate")
 
 
-_ASSOCIATIVE = (
+_ASSOCIATIVE: tuple[np.ufunc, ...] = (
     *(np.fmax, np.fmin, np.hypot, np.logaddexp2, np.logical_xor, np.gcd, np.lcm),
     *(np.bitwise_and, np.bitwise_or, np.bitwise_xor),
 )
 for _ufunc in _ASSOCIATIVE:
     _in_halves(_ufunc)
 for _ufunc in (
-    *(np.maximum, np.minimum, np.logical_or, np.logical_and, np.logaddexp),
     *_ASSOCIATIVE,
+    *(np.maximum, np.minimum, np.logical_or, np.logical_and, np.logaddexp),
 ):
     _in_steps(_ufunc)
 
@@ -222,7 +219,7 @@ _takes_away(np.divide, np.multiply)
 def _of_pieces(ufunc: np.ufunc, reduce: Function) -> None:
     """Enter `ufunc.reduceat`: a piece ends where the next begins; one that cannot is an element."""
 
-    @ufunc_method(ufunc, "reduceat", _differentiable(ufunc))
+    @ufunc_method(ufunc, "reduceat", has_derivative(ufunc))
     def reduceat(
         array: Any, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None
     ) -> Any:
