@@ -10,6 +10,7 @@
 array([-2., -2.,  4.])
 """
 
+from adgraph import numpy, random
 from adgraph.api import (
     Function,
     checkpoint,
@@ -56,6 +57,8 @@ __all__ = [
     "linearize",
     "map",
     "name",
+    "numpy",
+    "random",
     "scan",
     "stop_gradient",
     "trace",

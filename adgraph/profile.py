@@ -292,7 +292,7 @@ class _Run:
         self.writes = bool(entry.trace.written)
         self._compiled = entry.compiled
         self._program = entry.compiled.program
-        self._arrays = [np.require(leaves[i], dtype, ["C", "A"]) for i, dtype in entry.inputs]
+        self._arrays = entry.arrays(leaves)
         self._arena: Arena = new_arena(self._program)
         self._words = list(single_steps(self._program.words))
         self._nothing = np.zeros(1, np.int64)

@@ -16,6 +16,7 @@ INTERNAL = {
     "index": "loops make it of their indices",
     **dict.fromkeys(("loop", "counted", "while", "cond"), "tests/control has programs with it"),
     **dict.fromkeys(("as_parts", "from_parts"), "the pass `parts` makes them at the interface"),
+    "real_eig_of_pairs": "the pass `parts` makes it of `eig`",
     "between": "the pass `narrow` makes it of windows",
     "fused": "the pass of that name makes it",
     "kernel": "the lowering makes it of loops and branches",

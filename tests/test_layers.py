@@ -35,6 +35,8 @@ LAYERS = (
     "sheet",
     "draw",
     "api",
+    "numpy",
+    "random",
     "testing",
     "__init__",
     "coverage",

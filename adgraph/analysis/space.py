@@ -241,7 +241,8 @@ class Space:
             if value not in self.places:
                 self.operands[value] = (None,) * value.type.ndim
         self.extents = ()
-        self._commit(node, Place((None,) * node.output.type.ndim, False, 0, True))
+        stage = max(0, *(self._ready(v, inner=False) for v in node.inputs))
+        self._commit(node, Place((None,) * node.output.type.ndim, False, stage, True))
         return True
 
     def _commit(self, node: Node, place: Place) -> None:

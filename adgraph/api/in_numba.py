@@ -29,7 +29,7 @@ from adgraph.ir.types import Dtype
 from adgraph.lower.thunk import Table, Thunk, call_address, find_address, thunk_of
 from adgraph.runtime.dispatch import Entry
 from adgraph.tracing.trace import Abstract
-from adgraph.tracing.tree import Branch, Leaf, Structure, flatten
+from adgraph.tracing.tree import Branch, Leaf, Structure, flatten, unflatten
 
 WORD = ir.IntType(64)
 BYTES = ir.IntType(8).as_pointer()
@@ -114,6 +114,7 @@ def _same_types(entry: Entry, wanted: list[Any]) -> bool:
     pairs = zip(entry.signature.leaves, wanted, strict=True)
     return all(
         isinstance(leaf, Abstract)
+        and not leaf.turned
         and leaf.type.ndim == np.ndim(x)
         and leaf.type.dtype == np.asarray(x).dtype
         and (leaf.weak is not None) == (type(x) in (int, float))
@@ -217,11 +218,19 @@ def _ndim(kind: Any) -> int:
 
 
 def _python_add(site: int, args: tuple[Any, ...]) -> int:
-    return _SITES[site].add(args)
+    return _SITES[site].add(_in_c_order(args))
 
 
 def _python_recover(site: int, args: tuple[Any, ...], status: int) -> int:
-    return _SITES[site].recover(args, status)
+    return _SITES[site].recover(_in_c_order(args), status)
+
+
+def _in_c_order(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments with arrays as the code of a call hands them to a program."""
+    leaves, structure = flatten(args)
+    ordered = [np.ascontiguousarray(x) if np.ndim(x) else x for x in leaves]
+    result: tuple[Any, ...] = unflatten(structure, ordered)
+    return result
 
 
 @register_jitable

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.analysis.liveness import roots
 from adgraph.analysis.programs import (
     LEADING,
     bodies,
@@ -80,22 +81,43 @@ def blank(type: ArrayType) -> Any:
 
 
 def taped_bytes(graph: Graph) -> int:
-    """Return the bytes that a program records for the adjoints of its loops.
+    """Return the bytes that a program records for the adjoints of its loops, at most at one time.
 
     A tape inside another loop counts once: it is the outer loop's tape that lasts.
     """
-    return sum(map(_taped, graph.nodes))
+    last = _last_reads(graph)
+    most, alive = 0, dict[Value, int]()
+    for position, node in enumerate(graph.nodes):
+        alive = {v: n for v, n in alive.items() if v not in _continued(node)}
+        here = _tapes_of(node)
+        inside = max(map(taped_bytes, bodies(node)), default=0) if is_region(node) else 0
+        most = max(most, sum(alive.values()) + (sum(here.values()) or inside))
+        alive = {v: n for v, n in (alive | here).items() if last.get(v, -1) > position}
+    return most
 
 
-def _taped(node: Node) -> int:
-    if not is_region(node):
-        return 0
+def _last_reads(graph: Graph) -> dict[Value, int]:
+    """Where each buffer is read last; those of results, behind the end."""
+    root = roots(graph)
+    last: dict[Value, int] = {}
+    for position, node in enumerate(graph.nodes):
+        last.update((root[v], position) for v in node.inputs)
+    last.update((root[v], len(graph.nodes)) for v in graph.outputs)
+    return last
+
+
+def _continued(node: Node) -> tuple[Value, ...]:
+    return operands(node)[constants(node) :] if is_loop(node) else ()
+
+
+def _tapes_of(node: Node) -> dict[Value, int]:
+    """The tapes that a loop leaves, and their bytes."""
     if not is_loop(node):
-        return sum(map(taped_bytes, bodies(node)))
+        return {}
     (body,) = bodies(node)
     carried = body.inputs[constants(node) :]
-    own = sum(v.type.nbytes for v in carried if v.name == TAPE)
-    return own if own else taped_bytes(body)
+    pairs = zip(node.outputs, carried, strict=True)
+    return {result: v.type.nbytes for result, v in pairs if v.name == TAPE}
 
 
 # --- tapes of loops inside a loop -----------------------------------------------------------------

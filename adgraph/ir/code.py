@@ -93,12 +93,13 @@ class InnerLoop:
 
 @dataclass(frozen=True)
 class Routine:
-    """A BLAS or LAPACK routine of `adgraph.lower.blas`, by its name, or the loop of a ufunc.
+    """A routine of `adgraph.lower.blas` or `lapack`, by its name, or the loop of a ufunc.
 
     `sizes(types, attrs)` gives its integers; `scratch(types, attrs)` the types of its workspaces.
     A `strided` routine takes stacks of matrices with any strides BLAS has, and their strides after
     its sizes (see `adgraph.lower.program`); the others take C-contiguous operands. One that `adds`
-    adds to its first operand, in the place of that if it dies.
+    adds to its first operand, in the place of that if it dies. With `pairs` it is the routine for
+    complex matrices, whose elements are pairs along a last axis.
     """
 
     name: str | InnerLoop
@@ -106,6 +107,7 @@ class Routine:
     scratch: Callable[[Types, dict[str, Any]], Types] = lambda types, attrs: ()
     strided: bool = False
     adds: bool = False
+    pairs: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from adgraph.lower.layout import c_strides
 from adgraph.lower.materialize import batch_stride
 from adgraph.lower.pool import SplitCall
 from adgraph.lower.tiles import Tile, tile_for
+from adgraph.ops.complex_numbers import COMPLEX
 
-# A text, a routine of `blas` by name and dtype, a product of `tiles`, or what runs another callee.
+# A text, a routine of `blas` or `lapack` by name and dtype, a product of `tiles`, or what runs
+# another callee.
 Callee = KernelSource | tuple[str | InnerLoop, str] | Tile | SplitCall
 
 _PARAMETERS = re.compile(r"def kernel\((.*)\)")
@@ -30,7 +32,8 @@ def callee_of(node: Node) -> tuple[Callee, tuple[Dim, ...]]:
     assert isinstance(code, (Loops, Routine))
     sizes: tuple[Dim, ...] = code.sizes(node.types, dict(node.attrs))
     if isinstance(code, Routine):
-        return (code.name, node.inputs[0].type.dtype.str[1:]), sizes
+        dtype = node.inputs[0].type.dtype
+        return (code.name, (COMPLEX[dtype] if code.pairs else dtype).str[1:]), sizes
     cast = node.outputs[0].type.dtype.name.replace("bool", "boolean")
     text = re.sub(r"\bdtype\(", f"{cast}(", code.text)
     text, sizes = _unrolled(text, sizes)

@@ -18,6 +18,7 @@ from adgraph.ir.op import Kind
 from adgraph.lower.layout import Layout, layouts
 from adgraph.lower.numba_source import literal
 from adgraph.lower.region import write_kernel
+from adgraph.lower.starts import separate_starts
 from adgraph.lower.storage import Memory, Scalar, Stored
 from adgraph.lower.units import is_nest, program_ties, starts_with_literal, tied_operand
 
@@ -26,6 +27,7 @@ MOST_UPDATES = 12  # in one kernel
 
 def enclose(graph: Graph) -> Graph:
     """Return the program with its loops, branches and updates inside `kernel` nodes."""
+    graph = separate_starts(graph)
     parts = _parts(graph)
     if not parts:
         return graph

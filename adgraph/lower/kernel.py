@@ -21,7 +21,7 @@ import numpy as np
 from adgraph.lower import cache, native
 from adgraph.lower.backend import Backend, Compiler, choose
 from adgraph.lower.llvm_source import kernel_ir
-from adgraph.lower.native import IRText, ObjectCode
+from adgraph.lower.native import IRText, ObjectCode, Passes
 from adgraph.version import __version__
 
 _DEFINITION = re.compile(r"\bdef\s+(\w+)\s*\(")
@@ -79,12 +79,11 @@ class ModuleSource:
     """IR text that defines `kernel`, to be compiled and cached like a kernel source.
 
     `symbol` must be unique to the text: it is the name under which the text defines the kernel.
-    What is wanted at `once` is not optimized.
     """
 
     symbol: str
     text: str
-    once: bool = False
+    passes: Passes = "few"
 
 
 def compile_kernels(sources: Sequence[KernelSource], backend: Backend = "auto") -> tuple[int, ...]:
@@ -100,10 +99,7 @@ def compile_kernels(sources: Sequence[KernelSource], backend: Backend = "auto") 
 
 def compile_modules(sources: Sequence[ModuleSource]) -> tuple[int, ...]:
     """Return the address of the function that each IR text defines."""
-    keys = [
-        cache.key("once" if source.once else "module", source.text, native.fingerprint())
-        for source in sources
-    ]
+    keys = [cache.key("module", s.passes, s.text, native.fingerprint()) for s in sources]
     makers = {key: _module_maker(source) for key, source in zip(keys, sources, strict=True)}
     return _addresses_of(keys, makers)
 
@@ -162,7 +158,7 @@ def _kernel_maker(source: KernelSource, symbol: str, backend: Backend) -> Callab
 
 
 def _module_maker(source: ModuleSource) -> Callable[[], ObjectCode]:
-    return lambda: native.emit_object(IRText(source.symbol, source.text, once=source.once))
+    return lambda: native.emit_object(IRText(source.symbol, source.text, passes=source.passes))
 
 
 @functools.cache

@@ -49,7 +49,7 @@ def kernel_ir(
     loops = vector_loops(tree) if vectors else None
     if loops is not None:
         try:
-            return IRText(symbol, _module(tree, loops, symbol), vectorized=True)
+            return IRText(symbol, _module(tree, loops, symbol), passes="few")
         except NotWidenedError:
             pass  # LLVM's vectorizer knows more ways
     return IRText(symbol, _module(tree, {}, symbol))

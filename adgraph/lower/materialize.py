@@ -2,7 +2,8 @@
 
 Afterwards every view is a strided box of its root, every operand of a loop kernel or library
 routine has the strides it needs, and every output is a buffer of its own that a node writes:
-an output may have another shape than the result it stands for, never other elements.
+an output may have another shape than the result it stands for, never other elements. Transposed
+arrays are copied, too, where `adgraph.lower.columns` finds that cheaper.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from adgraph.ir.code import Loops, Routine
 from adgraph.ir.graph import Graph, Node, Origin, Value
 from adgraph.ir.op import Kind, Op
 from adgraph.ir.types import Shape
+from adgraph.lower.columns import worth_copying
 from adgraph.lower.layout import Layout, c_strides, view_layout
 from adgraph.ops.constant import copy
 from adgraph.ops.shape import broadcast, reshape
@@ -34,6 +36,7 @@ class _Copier:
         self._env: dict[Value, Value] = {}
         self._copies: dict[Value, Value] = {}
         self._owners: set[Value] = set()
+        self._worth_copying = worth_copying(graph)
 
     def run(self) -> Graph:
         for value in self._graph.inputs:
@@ -103,8 +106,9 @@ class _Copier:
             layout = view_layout(new, source.type, self._layouts[source])
             assert layout is not None
         self._append(new)
-        self._env[node.output] = node.output
         self._layouts[node.output] = layout
+        copied = node.output in self._worth_copying
+        self._env[node.output] = self._copy(node.output, node.origin) if copied else node.output
 
     def _copy(self, value: Value, origin: Origin) -> Value:
         """Emit a contiguous copy, once for each value."""

@@ -15,9 +15,10 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -25,8 +26,11 @@ import llvmlite.binding as llvm
 from adgraph.lower.capsule import exported_address
 from adgraph.lower.ufunc_table import loop_and_data
 
+Passes = Literal["none", "few", "all"]
 SCIPY_PREFIX = "adgraph.scipy."
 UFUNC_PREFIX = "adgraph.ufunc."
+LONG = 400  # lines of IR text
+LATEST_KNOWN = 22  # version of LLVM whose options are known
 _loaded: list[Any] = []
 _library_numbers = itertools.count()
 _lock = threading.RLock()
@@ -34,17 +38,16 @@ _lock = threading.RLock()
 
 @dataclass(frozen=True)
 class IRText:
-    """IR text that defines a symbol, modules to be linked with it, and how far it is written.
+    """IR text that defines a symbol, modules to be linked with it, and what passes it needs.
 
-    Where the loops are `vectorized` already, or there are none, few passes suffice. What is wanted
-    at `once` is not optimized at all.
+    Where the loops are vectors already, or are to stay as they are, `few` suffice and take a
+    seventh of the time of `all`. What is to be there at once gets `none`, and plain machine code.
     """
 
     symbol: str
     text: str
     linked: tuple[str, ...] = ()
-    vectorized: bool = False
-    once: bool = False
+    passes: Passes = "all"
 
 
 @dataclass(frozen=True)
@@ -165,20 +168,20 @@ def optimized_module(code: IRText) -> Any:
     machine = _emitter()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    if code.once:
+    if code.passes == "none":
         return module
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = True
     tuning.loop_interleaving = True
     tuning.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, tuning)
-    passes = _few_passes() if code.vectorized else builder.getModulePassManager()
+    passes = _few_passes() if code.passes == "few" else builder.getModulePassManager()
     passes.run(module, builder)
     return module
 
 
 def _few_passes() -> Any:
-    """Return the passes that code needs whose loops are vectors already."""
+    """Return the passes that code needs whose loops are to stay as they are."""
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
     passes.add_sroa_pass()
@@ -197,22 +200,40 @@ def _hide_all_but(symbol: str, module: Any) -> None:
             value.linkage = llvm.Linkage.internal
 
 
+@contextmanager
+def _strength_reduction(code: IRText) -> Iterator[None]:
+    """Have LLVM reduce the strength of addresses in short texts only.
+
+    In long ones, with many strides known only when running, this took three quarters of the code
+    generator's time and gained nothing; in short loops it gains up to a quarter. The option is
+    LLVM's for the whole process, and an error where LLVM does not know it.
+    """
+    if code.text.count("\n") < LONG or llvm.llvm_version_info[0] > LATEST_KNOWN:
+        yield
+        return
+    llvm.set_option("adgraph", "-disable-lsr")
+    try:
+        yield
+    finally:
+        llvm.set_option("adgraph", "-disable-lsr=0")
+
+
 def emit_object(code: IRText) -> ObjectCode:
     """Compile IR text to object code."""
-    with _lock:
+    with _lock, _strength_reduction(code):
         module = optimized_module(code)
         imports = tuple(
             function.name
             for function in module.functions
             if function.is_declaration and not function.name.startswith("llvm.")
         )
-        emitter = _emitter(0) if code.once else _emitter()
+        emitter = _emitter(0) if code.passes == "none" else _emitter()
         return ObjectCode(code.symbol, imports, emitter.emit_object(module))
 
 
 def emit_assembly(code: IRText) -> str:
     """Return the assembly which `emit_object` would encode, for reading and for tests."""
-    with _lock:
+    with _lock, _strength_reduction(code):
         return str(_emitter().emit_assembly(optimized_module(code)))
 
 

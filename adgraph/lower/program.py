@@ -20,7 +20,7 @@ from adgraph.ir.code import InnerLoop, Loops, Pieces, Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType
-from adgraph.lower import blas
+from adgraph.lower import blas, lapack
 from adgraph.lower.backend import Backend
 from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
@@ -209,7 +209,7 @@ def _address(kernel: Callee, compiled: Iterator[int]) -> int:
     routine, dtype = kernel
     if isinstance(routine, InnerLoop):
         return inner_loop(routine, dtype)
-    address: int = getattr(blas, routine)(dtype)
+    address: int = getattr(blas if hasattr(blas, routine) else lapack, routine)(dtype)
     return address
 
 
@@ -523,4 +523,5 @@ def _source_text(kernel: Callee, origin: Location | None) -> str:
     routine, dtype = kernel
     if isinstance(routine, InnerLoop):
         return f"# {routine.ufunc} ({dtype}): its inner loop"
-    return f"# {routine} ({dtype}): BLAS/LAPACK, see adgraph.lower.blas.{routine}"
+    module = blas if hasattr(blas, routine) else lapack
+    return f"# {routine} ({dtype}): BLAS/LAPACK, see {module.__name__}.{routine}"

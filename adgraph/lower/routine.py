@@ -112,6 +112,10 @@ class Routine:
         """Return the larger of two int64."""
         return self.select(self.compare("sgt", value, least), value, least)
 
+    def at_most(self, a: str, b: str) -> str:
+        """Return the smaller of two int64."""
+        return self.select(self.compare("slt", a, b), a, b)
+
     def call(self, result: str, function: str, arguments: list[tuple[str, str]]) -> str:
         """Call a function by name, declaring it; the result of a void call is "" ."""
         kinds = ", ".join(kind for kind, _ in arguments)

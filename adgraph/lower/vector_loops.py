@@ -1,7 +1,7 @@
 """Which innermost loops of kernel text may run in vectors, several neighbouring trips at once.
 
 `vector_loops` looks at a whole kernel: it returns what is needed to know of each innermost loop, or
-None if one of them, or anything around them, is beyond the simple check. The check proves that
+None if one that matters, or anything around them, is beyond the simple check. The check proves that
 trips are independent but for folds: a stored pointer is accessed at one and the same element by
 each trip, and scalars are assigned before they are used. Pointers do not alias.
 """
@@ -50,31 +50,56 @@ class VectorLoop:
 
 
 def vector_loops(tree: KernelTree) -> dict[ast.For, VectorLoop] | None:
-    """Return the innermost loops of a kernel, or None if not all of it can run in vectors."""
-    innermost = list(_innermost(tree.body))
+    """Return the innermost loops of a kernel that run in vectors, or None if LLVM is to choose.
+
+    A loop beyond the check stays as it is where others are nested deeper and so have most of the
+    work: the edges of a box beside its inside.
+    """
+    innermost = list(_innermost(tree.body, 0))
     shared = _shared_variables(tree.body, set()) if innermost else set()
     found: dict[ast.For, VectorLoop] = {}
-    for statement in innermost:
+    deepest, deepest_left = 0, -1
+    for statement, depth in innermost:
         loop = _vector_loop(statement, shared) if isinstance(statement, ast.For) else None
-        if loop is None:
+        if loop is not None:
+            assert isinstance(statement, ast.For)
+            found[statement] = loop
+            deepest = max(deepest, depth)
+        elif isinstance(statement, ast.For) and not _calls(statement):
+            deepest_left = max(deepest_left, depth)
+        else:
             return None
-        assert isinstance(statement, ast.For)
-        found[statement] = loop
-    return found
+    return found if deepest_left < deepest else None
 
 
-def _innermost(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """The innermost loops, and every statement that is neither a loop nor an assignment."""
+def _innermost(body: Sequence[ast.stmt], depth: int) -> Iterator[tuple[ast.stmt, int]]:
+    """The innermost loops, and every statement that is neither a loop nor an assignment.
+
+    The depth of a loop is the number of loops around it and itself that run more than once.
+    """
     for statement in body:
         match statement:
             case ast.For(body=inner) if any(not _assigns(s) for s in inner):
-                yield from _innermost(inner)
+                yield from _innermost(inner, depth + _repeats(statement))
             case ast.For():
-                yield statement
+                yield statement, depth + _repeats(statement)
             case ast.If(body=inner, orelse=[]) if all(isinstance(s, ast.For) for s in inner):
-                yield from _innermost(inner)
+                yield from _innermost(inner, depth)
             case _ if not _assigns(statement) or _invokes(statement):
-                yield statement
+                yield statement, depth
+
+
+def _repeats(loop: ast.For) -> bool:
+    match loop.iter:
+        case ast.Call(args=[ast.Constant(value=1)]):
+            return False
+    return True
+
+
+def _calls(loop: ast.For) -> bool:
+    """Whether a loop calls functions, which are much faster on vectors; folds are none."""
+    calls = (n.func for s in loop.body for n in ast.walk(s) if isinstance(n, ast.Call))
+    return any(not isinstance(f, ast.Name) or f.id not in FOLDS for f in calls)
 
 
 def _assigns(statement: ast.stmt) -> bool:
@@ -95,7 +120,7 @@ def _shared_variables(body: Sequence[ast.stmt], assigned: set[str]) -> set[str]:
         given = {name for name, _ in assignments([statement])}
         if isinstance(statement, ast.For):
             shared |= _read(statement.iter) - assigned
-            shared |= _shared_variables(statement.body, _read(statement.target))
+            shared |= _shared_variables(statement.body, assigned - given | _read(statement.target))
             assigned -= given
         elif isinstance(statement, ast.If):
             shared |= _read(statement.test) - assigned

@@ -80,7 +80,7 @@ def _convolve_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _convolve_flops(a: ArrayType, v: ArrayType, *, start: int, count: int) -> float:
-    return 2.0 * math.prod(a.shape[:-1]) * count * min(a.shape[-1], v.shape[-1])
+    return 2.0 * float(math.prod(a.shape[:-1]) * count * min(a.shape[-1], v.shape[-1]))
 
 
 convolve = bilinear(

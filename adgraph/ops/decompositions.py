@@ -1,4 +1,4 @@
-"""Decompositions of matrices, over stacks, real and complex.
+"""Decompositions of matrices, over stacks, real and complex: Cholesky, QR, eigenvectors, SVD.
 
 Their derivatives follow Giles, Collected Matrix Derivative Results for Forward and Reverse Mode,
 2008, and for complex matrices Wan & Zhang, arXiv:1909.02659, in JAX's convention: cotangents are
@@ -7,25 +7,31 @@ not conjugated.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from adgraph.ir.op import Op
+from adgraph.ir.code import Routine
+from adgraph.ir.op import Kind, Op, register
 from adgraph.ir.types import ArrayType
+from adgraph.ops.complex_parts import Pair
 from adgraph.ops.gufuncs import Loop, gufunc, same_batch
-from adgraph.ops.linalg import check_square, swap
-
-LINALG = "numpy.linalg._umath_linalg."
-
-
-def adjoint(x: Any) -> Any:
-    """Return the conjugate transpose of the last two axes."""
-    return np.conjugate(swap(x)) if x.dtype.kind == "c" else swap(x)
-
-
-def _conjugate(x: Any) -> Any:
-    return np.conjugate(x) if x.dtype.kind == "c" else x
+from adgraph.ops.linalg import swap
+from adgraph.ops.pairs import of_pairs
+from adgraph.ops.solves import (
+    LINALG,
+    Types,
+    adjoint,
+    check_square,
+    conjugate,
+    cubic,
+    lu,
+    lu_solve,
+    stack_sizes,
+    triangular_solve,
+)
 
 
 def _diagonals(x: Any) -> Any:
@@ -38,6 +44,145 @@ def _inverse_differences(w: Any) -> Any:
     difference = w[..., None, :] - w[..., :, None]
     equal = difference == 0
     return np.where(equal, 0.0, 1.0 / np.where(equal, 1.0, difference))
+
+
+# --- cholesky: the lower factor; only the lower triangle of a is read -----------------------------
+# Derivatives: Murray, Differentiation of the Cholesky decomposition (2016), equations 8 and 10. The
+# matrix differentiated is the Hermitian one of the lower triangle, so the cotangent is lower too.
+
+
+def _half_lower(x: Any) -> Any:
+    """Murray's phi: the lower triangle with its diagonal halved."""
+    n = x.shape[-1]
+    return x * (np.tri(n, dtype=x.real.dtype) - np.eye(n, dtype=x.real.dtype) / 2)
+
+
+def _cholesky_jvp(tangents: tuple[Any], y: Any, a: Any) -> Any:
+    half = _half_lower(tangents[0])
+    da = half + adjoint(half)
+    left = triangular_solve(y, da, lower=True, transposed=False)
+    both = triangular_solve(conjugate(y), left, lower=True, transposed=True, right=True)
+    return y @ _half_lower(both)
+
+
+def _cholesky_vjp(ct: Any, y: Any, a: Any) -> tuple[Any]:
+    inner = _half_lower(adjoint(y) @ np.tril(conjugate(ct)))
+    left = triangular_solve(conjugate(y), inner, lower=True, transposed=True)
+    both = triangular_solve(y, left, lower=True, transposed=False, right=True)
+    return (conjugate(_half_lower(both + adjoint(both))),)
+
+
+def _cholesky_type(a: ArrayType) -> ArrayType:
+    check_square("a Cholesky factorization", a)
+    return a
+
+
+CHOLESKY = Routine("cholesky", stack_sizes)
+
+cholesky: Op = register(
+    Op(
+        name="cholesky",
+        kind=Kind.LIBRARY,
+        evaluate=np.linalg.cholesky,
+        infer=_cholesky_type,
+        jvp=_cholesky_jvp,
+        vjp=_cholesky_vjp,
+        batch=same_batch(lambda: cholesky),
+        parts=of_pairs(
+            "cholesky", "D->D", CHOLESKY, np.linalg.cholesky, _cholesky_type, cubic(1 / 3)
+        ),
+        flops=cubic(1 / 3),
+        code=CHOLESKY,
+    )
+)
+
+
+# --- qr: of matrices with at least as many rows as columns, where it is differentiated ------------
+# The diagonal of R is real. Of `complete`, the columns beyond those of the matrix turn as little as
+# orthogonality allows. Derivatives: Walter & Lehmann, Algorithmic Differentiation of Linear Algebra
+# Functions (2010); Roberts & Roberts, arXiv:2009.10071.
+
+QR_BLOCK = 32  # scratch of `adgraph.lower.lapack.qr`, in rows
+
+
+def _qr_type(a: ArrayType, *, complete: bool) -> Types:
+    *stack, m, n = a.shape
+    columns = m if complete else min(m, n)
+    return a.with_shape((*stack, m, columns)), a.with_shape((*stack, columns, n))
+
+
+def _qr(a: Any, *, complete: bool) -> tuple[Any, Any]:
+    q, r = np.linalg.qr(a, "complete" if complete else "reduced")
+    return q, r
+
+
+def _qr_jvp(tangents: tuple[Any], y: tuple[Any, Any], a: Any, *, complete: bool) -> tuple[Any, Any]:
+    q, r = y
+    n = r.shape[-1]
+    first, square = q[..., :, :n], r[..., :n, :]
+    scaled = triangular_solve(square, tangents[0], lower=False, transposed=False, right=True)
+    turned = adjoint(first) @ scaled
+    strict = np.tril(turned, -1)
+    skew = strict - adjoint(strict)
+    if a.dtype.kind == "c":
+        skew = skew + _phases(turned)
+    dr = (turned - skew) @ square
+    below = np.zeros((*r.shape[:-2], r.shape[-2] - n, n), r.dtype)
+    dq = _completed(q, first @ (skew - turned) + scaled, n)
+    return dq, np.concatenate([dr, below], axis=-2) if complete else dr
+
+
+def _qr_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any, *, complete: bool) -> tuple[Any]:
+    q, r = y
+    ct_q, ct_r = cts
+    n = r.shape[-1]
+    first, square = q[..., :, :n], r[..., :n, :]
+    inner: Any = 0.0 if ct_r is None else conjugate(ct_r)[..., :n, :] @ adjoint(square)
+    gradient: Any = None
+    if ct_q is not None:
+        gradient = _of_first(q, conjugate(ct_q), n)
+        inner = inner - adjoint(first) @ gradient
+    upper = np.triu(inner)
+    diagonal = 0.5 * (upper + adjoint(upper)) * np.eye(n, dtype=upper.real.dtype)
+    total = first @ (upper + adjoint(upper) - diagonal)
+    if gradient is not None:
+        total = total + gradient
+    scaled = triangular_solve(conjugate(square), total, lower=False, transposed=True, right=True)
+    return (conjugate(scaled),)
+
+
+def _qr_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return batch, m, n and how many columns Q has."""
+    *stack, m, n = types[0].shape
+    return math.prod(stack), m, n, m if attrs["complete"] else min(m, n)
+
+
+def _qr_scratch(types: Types, attrs: Mapping[str, Any]) -> Types:
+    *_, m, n = types[0].shape
+    shapes = ((m, n), (min(m, n),), (QR_BLOCK * max(m, n, 1),))
+    return tuple(types[0].with_shape(shape) for shape in shapes)
+
+
+def _qr_flops(a: ArrayType, *, complete: bool) -> float:
+    return float(4 * a.size * a.shape[-2 if complete else -1])
+
+
+QR = Routine("qr", _qr_sizes, _qr_scratch)
+
+qr: Op = register(
+    Op(
+        name="qr",
+        kind=Kind.LIBRARY,
+        evaluate=_qr,
+        infer=_qr_type,
+        jvp=_qr_jvp,
+        vjp=_qr_vjp,
+        batch=same_batch(lambda: qr),
+        parts=of_pairs("qr", "D->DD", QR, _qr, _qr_type, _qr_flops),
+        flops=_qr_flops,
+        code=QR,
+    )
+)
 
 
 # --- eigh: NumPy reads the lower triangle, and so does the derivative -----------------------------
@@ -70,7 +215,7 @@ def _eigh_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any) -> tuple[Any]:
         inner = ct_w[..., None, :] * np.eye(w.shape[-1], dtype=w.dtype)
     if ct_v is not None:
         inner = inner + _inverse_differences(w) * (swap(v) @ ct_v)
-    whole = _conjugate(v) @ inner @ swap(v)
+    whole = conjugate(v) @ inner @ swap(v)
     total = whole + adjoint(whole)
     return (np.tril(total, -1) + 0.5 * total * np.eye(w.shape[-1], dtype=w.dtype),)
 
@@ -90,6 +235,70 @@ eigh: Op = gufunc(
     vjp=_eigh_vjp,
     batch=same_batch(lambda: eigh),
     flops=lambda a: 9.0 * a.size * a.shape[-1],
+)
+
+
+# --- eig: complex results of real matrices too ----------------------------------------------------
+# Eigenvectors are differentiated up to factors: who returns them normalizes them. The matrix of
+# eigenvectors is regular where the derivative exists.
+
+
+def _eig_type(a: ArrayType) -> Types:
+    check_square("an eigendecomposition", a)
+    whole = ArrayType(np.result_type(a.dtype, np.complex64), a.shape)
+    return whole.with_shape(a.shape[:-1]), whole
+
+
+def _eig(a: Any) -> tuple[Any, Any]:
+    dtype = np.result_type(a.dtype, np.complex64)
+    values, vectors = np.linalg.eig(a)
+    return values.astype(dtype), vectors.astype(dtype)
+
+
+def _eig_jvp(tangents: tuple[Any], y: tuple[Any, Any], a: Any) -> tuple[Any, Any]:
+    w, v = y
+    factors, pivots = lu(v)
+    turned = lu_solve(v, factors, pivots, tangents[0] @ v, transposed=False)
+    return _diagonals(turned), v @ (_inverse_differences(w) * turned)
+
+
+def _eig_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any) -> tuple[Any]:
+    w, v = y
+    ct_w, ct_v = cts
+    inner: Any = 0.0
+    if ct_w is not None:
+        inner = ct_w[..., None, :] * np.eye(w.shape[-1])
+    if ct_v is not None:
+        inner = inner + _inverse_differences(w) * (swap(v) @ ct_v)
+    factors, pivots = lu(v)
+    total = lu_solve(v, factors, pivots, inner @ swap(v), transposed=True)
+    return (total if a.dtype.kind == "c" else np.real(total),)
+
+
+def _eig_flops(a: ArrayType) -> float:
+    return float(25 * a.size * a.shape[-1])
+
+
+def _eig_parts(types: str, name: str) -> Any:
+    loop = Loop(f"{LINALG}eig", "(m,m)->(m),(m,m)", types, fails=True)
+    return of_pairs(name, types, loop.code(_eig_type), _eig, _eig_type, _eig_flops)
+
+
+_of_complex = _eig_parts("D->DD", "eig")
+_of_real = _eig_parts("d->DD", "real_eig")
+
+eig: Op = register(
+    Op(
+        name="eig",
+        kind=Kind.LIBRARY,
+        evaluate=_eig,
+        infer=_eig_type,
+        jvp=_eig_jvp,
+        vjp=_eig_vjp,
+        batch=same_batch(lambda: eig),
+        parts=lambda a: (_of_complex if isinstance(a, Pair) else _of_real)(a),
+        flops=_eig_flops,
+    )
 )
 
 
@@ -169,7 +378,7 @@ def _svd_vjp(cts: tuple[Any, Any, Any], y: tuple[Any, Any, Any], a: Any) -> tupl
     others, inverse = _off_diagonal(s), _inverse(s)
     outside: Any = None
     if ct_u is not None:
-        gradient = _of_first(whole_u, _conjugate(ct_u), k)
+        gradient = _of_first(whole_u, conjugate(ct_u), k)
         turned = adjoint(u) @ gradient
         inner = inner + others * (turned - adjoint(turned)) * s[..., None, :]
         if a.dtype.kind == "c":
@@ -182,7 +391,7 @@ def _svd_vjp(cts: tuple[Any, Any, Any], y: tuple[Any, Any, Any], a: Any) -> tupl
         more = u @ adjoint(_beyond(v, gradient) * inverse[..., None, :])
         outside = more if outside is None else outside + more
     total = u @ inner @ adjoint(v)
-    return (_conjugate(total if outside is None else total + outside),)
+    return (conjugate(total if outside is None else total + outside),)
 
 
 def _of_first(u: Any, gradient: Any, k: int) -> Any:

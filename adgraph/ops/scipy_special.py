@@ -1,8 +1,8 @@
-"""The functions of `scipy.special` by name: SciPy is imported when one of them is computed.
+"""The functions of `scipy.special` and `scipy.linalg` by name: SciPy is imported when one is used.
 
 SciPy takes longer to import than a small program to compile. So the tables of ops and of the NumPy
-interface hold `special.erf` of this module; `stand_in` finds it for the function of SciPy that a
-user's program calls.
+interface hold `special.erf` and `linalg.expm` of this module; `stand_in` finds it for the function
+of SciPy that a user's program calls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Special:
-    """A function of `scipy.special`; of traced arguments it records the op of its name.
+    """A function of SciPy; of traced arguments it records the op of its name.
 
     >>> float(special.expit(0.0))
     0.5
@@ -30,16 +30,17 @@ class Special:
 
     nout = 1
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, module: str) -> None:
         self.__name__ = name
+        self.module = module
 
     def __repr__(self) -> str:
-        return f"<{MODULE}.{self.__name__}>"
+        return f"<{self.module}.{self.__name__}>"
 
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The function itself."""
-        found: Callable[..., Any] = getattr(importlib.import_module(MODULE), self.__name__)
+        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.__name__)
         return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -60,23 +61,28 @@ class Special:
 
 
 class _Names:
-    """Gives the one `Special` of every name."""
+    """Gives the one `Special` of every name; `found` has those by the functions they stand for."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self.module = module
         self.known: dict[str, Special] = {}
+        self.found: dict[Any, Special] = {}
 
     def __getattr__(self, name: str) -> Special:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self.known.setdefault(name, Special(name))
+        return self.known.setdefault(name, Special(name, self.module))
 
 
-special = _Names()
-_stand_ins: dict[Any, Special] = {}
+special = _Names(MODULE)
+linalg = _Names("scipy.linalg")
 
 
 def stand_in(function: Any) -> Any:
     """Return the `Special` of a function of SciPy that a table may hold; others are themselves."""
-    if not _stand_ins and MODULE in sys.modules:
-        _stand_ins.update({item.function: item for item in special.known.values()})
-    return _stand_ins.get(function, function)
+    for names in (special, linalg):
+        if not names.found and names.module in sys.modules:
+            names.found.update({item.function: item for item in names.known.values()})
+        if function in names.found:
+            return names.found[function]
+    return function

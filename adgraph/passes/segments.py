@@ -1,7 +1,7 @@
 """Trips of a loop as nodes: from one number on, forward or backwards, recorded or not.
 
 `Trips` emits trips of a body at other positions, `emit_loop` any loop whose body is written by a
-function. Tables of integers and arrays of zeros are made here, too.
+function. Tables of integers, arrays of zeros and `Rows` of snapshots are made here, too.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from adgraph.ir.op import Op
 from adgraph.ir.substitute import substitute_all
 from adgraph.ir.types import ArrayType, Constant, Slice
 from adgraph.ops.constant import constant
-from adgraph.ops.control import loop, loop_symbol
+from adgraph.ops.control import between, loop, loop_symbol, while_
+from adgraph.ops.elementwise import add
 from adgraph.ops.shape import broadcast, getitem, update
 
 Write = Callable[[Builder, list[Value]], Sequence[Value]]
+Reverse = Callable[[Builder, dict[Value, Value]], None]  # emits the backward sweep of a loop
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Trips:
             return inline(inside, substitute_all(body, values), (*fixed, *inputs))
 
         attrs = {"symbol": symbol, "start": start, "trips": self.count, "step": self.step}
-        return emit_loop(builder, loop, [], carried, attrs, write)
+        names = body.inputs[len(fixed) :]
+        return emit_loop(builder, loop, [], carried, attrs, write, names=names)
 
 
 # --- nodes ----------------------------------------------------------------------------------------
@@ -74,19 +77,50 @@ def emit_loop(
     carried: Sequence[Value],
     attrs: Mapping[str, object],
     write: Write,
+    *,
+    names: Sequence[Value] = (),
     change: Callable[[Graph], Graph] = lambda body: body,
 ) -> tuple[Value, ...]:
     """Emit a loop; `write` emits its body, and all that it uses from outside is a constant.
 
-    What becomes of the body is for `change` to say.
+    What it carries is named like other values, if given. What becomes of the body is for `change`
+    to say.
     """
     inside = Builder(builder)
-    inputs = [inside.input(v.type, v.name) for v in carried]
+    inputs = [inside.input(v.type, v.name) for v in names or carried]
     graph = inside.build(write(inside, inputs), "body")
     body = change(replace(graph, inputs=(*inside.captures.values(), *inputs)))
     fixed = list(inside.captures)
     changes = {"body": body, "constants": len(fixed)}
     return builder.emit(op, [*lead, *fixed, *carried], {**attrs, **changes})
+
+
+def emit_while(
+    builder: Builder,
+    carried: Sequence[Value],
+    symbol: Symbol,
+    test: Callable[[Builder, list[Value]], Value],
+    write: Write,
+) -> tuple[Value, ...]:
+    """Emit a loop that runs as long as a test of what it carries asks for."""
+    programs: dict[str, Write] = {
+        "body": write,
+        "test": lambda inside, inputs: [test(inside, inputs)],
+    }
+    made: dict[str, Graph] = {}
+    captures: dict[str, Mapping[Value, Value]] = {}
+    for key, program in programs.items():
+        inside = Builder(builder)
+        inputs = [inside.input(v.type, v.name) for v in carried]
+        graph = inside.build(program(inside, inputs), key)
+        made[key] = replace(graph, inputs=tuple(inputs))
+        captures[key] = inside.captures
+    fixed = list(dict.fromkeys(v for found in captures.values() for v in found))
+    attrs: dict[str, object] = {"symbol": symbol, "capacity": None, "constants": len(fixed)}
+    for key, graph in made.items():
+        first = tuple(captures[key].get(v) or Value(v.type) for v in fixed)
+        attrs[key] = replace(graph, inputs=(*first, *graph.inputs))
+    return builder.emit(while_, [*fixed, *carried], attrs)
 
 
 def blank(builder: Builder, type: ArrayType) -> Value:
@@ -125,3 +159,60 @@ def with_row(builder: Builder, array: Value, row: Value, at: Dim) -> Value:
     """Emit an array with one row replaced."""
     index = (at, *(Slice(0, n, 1) for n in row.type.shape))
     return builder.emit(update, [array, row], {"index": index})[0]
+
+
+# --- rows that may be none ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Arrays of `count` rows, of which one is written or read if there is such a row.
+
+    The number `count` stands for none.
+    """
+
+    count: int
+
+    def blanks(self, builder: Builder, types: Sequence[ArrayType]) -> list[Value]:
+        """Emit arrays of rows of some types."""
+        return [blank(builder, type.with_shape((self.count, *type.shape))) for type in types]
+
+    def store(
+        self, builder: Builder, arrays: Sequence[Value], values: Sequence[Value], row: Value
+    ) -> tuple[Value, ...]:
+        """Emit the arrays with a row replaced."""
+
+        def write(inside: Builder, inputs: list[Value], at: Dim) -> Sequence[Value]:
+            return [with_row(inside, x, v, at) for x, v in zip(inputs, values, strict=True)]
+
+        return self._once(builder, row, arrays, write)
+
+    def restore(
+        self, builder: Builder, arrays: Sequence[Value], values: Sequence[Value], row: Value
+    ) -> tuple[Value, ...]:
+        """Emit what the row holds, or the values given if it is none."""
+
+        def write(inside: Builder, inputs: list[Value], at: Dim) -> Sequence[Value]:
+            return [row_at(inside, x, at) for x in arrays]
+
+        return self._once(builder, row, values, write)
+
+    def _once(
+        self,
+        builder: Builder,
+        row: Value,
+        carried: Sequence[Value],
+        write: Callable[[Builder, list[Value], Dim], Sequence[Value]],
+    ) -> tuple[Value, ...]:
+        symbol = Symbol("row", 0, self.count - 1)
+        at = symbol_dim(symbol)
+        (behind,) = builder.emit(add, [row, number_of(builder, 1)], {})
+        attrs = {"symbol": symbol, "capacity": self.count, "typical": 1}
+        return emit_loop(
+            builder,
+            between,
+            [row, behind],
+            carried,
+            attrs,
+            lambda inside, inputs: write(inside, inputs, at),
+        )

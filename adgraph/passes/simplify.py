@@ -6,16 +6,15 @@ that changes its sign, rounding, or more exact results at the ends of the range.
 
 from __future__ import annotations
 
-from typing import Any
-
 from adgraph.ir.graph import Graph
 from adgraph.ops.constant import stop_gradient
+from adgraph.ops.matrix_functions import pinv
 from adgraph.passes.algebra import ALGEBRA
 from adgraph.passes.assembly import ASSEMBLY
 from adgraph.passes.factors import FACTORS
 from adgraph.passes.movement import MOVEMENT
 from adgraph.passes.positions import POSITIONS
-from adgraph.passes.rewrite import Hits, Rule, Site, Table, rewrite
+from adgraph.passes.rewrite import Hits, Rule, Table, rewrite
 from adgraph.passes.views import VIEWS
 
 LOCAL = Table(VIEWS, MOVEMENT, POSITIONS, ALGEBRA)
@@ -38,13 +37,14 @@ def factor(graph: Graph, hits: Hits | None = None) -> Graph:
     return rewrite(graph, FACTORED, hits)
 
 
-def _release(site: Site) -> Any:
-    return site.args[0]
-
-
-RELEASE = Table((Rule("stop_gradient", (stop_gradient,), _release),))
+RELEASE = Table(
+    (
+        Rule("stop_gradient", (stop_gradient,), lambda site: site.args[0]),
+        Rule("pinv", (pinv,), lambda site: site.args[1]),
+    )
+)
 
 
 def release(graph: Graph, hits: Hits | None = None) -> Graph:
-    """Remove `stop_gradient`, which computes nothing: for programs that are not derived again."""
+    """Remove what only says how to derive, such as `stop_gradient`: nothing is derived again."""
     return rewrite(graph, RELEASE, hits)

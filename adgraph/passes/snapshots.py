@@ -3,34 +3,34 @@
 `with_snapshots` divides the trips of a loop that records (`taped`) into segments and keeps the
 state at the start of some. The backward loop runs the trips again that lead from the nearest one to
 the segment that is to be reversed (`analysis.revolve` says how), records this segment alone, and
-reverses it. The same nodes compute the same values as with a tape.
+reverses it. The same nodes compute the same values as with a tape. Loops whose trips are counted
+while the program runs are those of `open_loops`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from adgraph.analysis.programs import constants
 from adgraph.analysis.revolve import Hop, Sweeps, sweeps
 from adgraph.ir.builder import Builder, copy_node
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
-from adgraph.ir.graph import Graph, Value
+from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.prune import prune
 from adgraph.ops.control import between, index, loop, loop_symbol
-from adgraph.ops.elementwise import add
 from adgraph.passes.hoist import hoist
+from adgraph.passes.open_loops import OpenReversal
 from adgraph.passes.segments import (
+    Reverse,
+    Rows,
     Trips,
-    Write,
     blank,
     emit_loop,
     number_at,
     number_of,
     numbers_of,
-    row_at,
-    with_row,
 )
 from adgraph.passes.taped import Recording, TapedLoop, reading, recording, taped_loops
 
@@ -51,23 +51,35 @@ class Plan:
 def with_snapshots(graph: Graph, plans: Mapping[int, Plan]) -> Graph:
     """Return a program some of whose taped loops, by their numbers, keep snapshots instead."""
     found = taped_loops(graph)
-    reversals = [_Reversal(found[number], plan) for number, plan in plans.items()]
-    forward = {reversal.taped.forward: reversal for reversal in reversals}
-    backward = {reversal.taped.backward: reversal for reversal in reversals}
+    forward = {found[number].forward: number for number in plans}
+    backward: dict[Node, Reverse] = {}
     builder = Builder()
     env = {v: builder.adopt(v) for v in graph.inputs}
-    kept: dict[_Reversal, _Kept] = {}
     for node in graph.nodes:
         if node in forward:
+            number = forward[node]
             with builder.at(node.origin):
-                kept[forward[node]] = forward[node].sweep(builder, env)
+                reverse = _swept(found[number], plans[number], builder, env)
+            backward[found[number].backward] = reverse
         elif node in backward:
             with builder.at(node.origin):
-                backward[node].reverse(builder, env, kept[backward[node]])
+                backward[node](builder, env)
         else:
             copy_node(builder, node, env)
     made = prune(builder.build([env[v] for v in graph.outputs], graph.name))
     return hoist(made) if any(plan.inner for plan in plans.values()) else made  # inner tables
+
+
+def _swept(taped: TapedLoop, plan: Plan, builder: Builder, env: dict[Value, Value]) -> Reverse:
+    """Emit the forward sweep of a loop; return what emits the backward one."""
+    if taped.is_open:
+        change = partial(_with_inner, plan)
+        return OpenReversal(taped, plan.snapshots, plan.segment, change).sweep(builder, env)
+    return _Reversal(taped, plan).sweep(builder, env)
+
+
+def _with_inner(plan: Plan, body: Graph) -> Graph:
+    return with_snapshots(body, dict(plan.inner)) if plan.inner else body
 
 
 def reversing(taped: TapedLoop) -> Graph:
@@ -75,9 +87,7 @@ def reversing(taped: TapedLoop) -> Graph:
     builder = Builder()
     given = dict.fromkeys((*taped.forward.inputs, *taped.backward.inputs))
     env = {v: builder.adopt(v) for v in given if v not in taped.forward.outputs}
-    reversal = _Reversal(taped, Plan(1))
-    kept = reversal.sweep(builder, env)
-    reversal.reverse(builder, env, kept)
+    _swept(taped, Plan(1), builder, env)(builder, env)
     node = builder.producer(env[taped.backward.outputs[0]])
     assert node is not None
     body: Graph = node.attrs["body"]
@@ -122,7 +132,7 @@ class _Reversal:
 
     # --- forward --------------------------------------------------------------------------------
 
-    def sweep(self, builder: Builder, env: dict[Value, Value]) -> _Kept:
+    def sweep(self, builder: Builder, env: dict[Value, Value]) -> Reverse:
         """Emit the loop in hops, a snapshot before each, and record the trips left over.
 
         The last hop is the last segment alone: what it begins with stays under way.
@@ -132,8 +142,8 @@ class _Reversal:
         numbers = [k for k in range(len(node.outputs)) if k not in taped.tapes]
         fixed = [env[v] for v in node.inputs[:first]]
         starts = [env[node.inputs[first + k]] for k in numbers]
-        count, rows = len(taped.state), self._rows
-        blanks = [blank(builder, t.with_shape((rows, *t.shape))) for t in taped.state_types]
+        count, rows = len(taped.state), self._rows.count
+        blanks = self._rows.blanks(builder, taped.state_types)
         ends = numbers_of(builder, (*self._sweeps.start, self._whole - 1, self._whole))
         advance = taped.advancing(numbers)
 
@@ -142,7 +152,7 @@ class _Reversal:
             by_number = dict(zip(numbers, inputs[2 * count :], strict=True))
             states = [by_number[k] for k in taped.state]
             (row,) = inside.emit(index, [], {"dim": hop})
-            snapshots = self._stored(inside, inputs[:count], states, row)
+            snapshots = self._rows.store(inside, inputs[:count], states, row)
             span = [number_at(inside, ends, hop), number_at(inside, ends, hop + 1)]
             length = self._whole / (rows + 1)
             moved = self._advance(inside, advance, span, fixed, inputs[2 * count :], length)
@@ -162,47 +172,11 @@ class _Reversal:
             tapes = [blank(builder, type) for type in left.reused_types]
             states, recorded = self._record(builder, left, base, fixed, states, tapes)
         env.update((node.outputs[k], v) for k, v in zip(numbers, states, strict=True))
-        return _Kept(kept[:count], kept[count:], recorded)
+        return partial(self._reverse, _Kept(kept[:count], kept[count:], recorded))
 
     @property
-    def _rows(self) -> int:
-        return len(self._sweeps.start)
-
-    def _stored(
-        self, builder: Builder, snapshots: Sequence[Value], states: Sequence[Value], row: Value
-    ) -> tuple[Value, ...]:
-        """Emit the snapshot of a state, unless `row` is none."""
-
-        def write(inside: Builder, inputs: list[Value]) -> Sequence[Value]:
-            at = symbol_dim(symbol)
-            return [with_row(inside, x, s, at) for x, s in zip(inputs, states, strict=True)]
-
-        symbol = Symbol("row", 0, self._rows - 1)
-        return self._once(builder, row, symbol, snapshots, write)
-
-    def _restored(
-        self, builder: Builder, snapshots: Sequence[Value], states: Sequence[Value], row: Value
-    ) -> tuple[Value, ...]:
-        """Emit the state that a snapshot holds, or the one under way if `row` is none."""
-
-        def write(inside: Builder, inputs: list[Value]) -> Sequence[Value]:
-            return [row_at(inside, x, symbol_dim(symbol)) for x in snapshots]
-
-        symbol = Symbol("row", 0, self._rows - 1)
-        return self._once(builder, row, symbol, states, write)
-
-    def _once(
-        self,
-        builder: Builder,
-        row: Value,
-        symbol: Symbol,
-        carried: Sequence[Value],
-        write: Write,
-    ) -> tuple[Value, ...]:
-        """Emit a program that runs for one row, if there is such a row."""
-        (behind,) = builder.emit(add, [row, number_of(builder, 1)], {})
-        attrs = {"symbol": symbol, "capacity": self._rows, "typical": 1}
-        return emit_loop(builder, between, [row, behind], carried, attrs, write)
+    def _rows(self) -> Rows:
+        return Rows(len(self._sweeps.start))
 
     def _advance(
         self,
@@ -227,7 +201,7 @@ class _Reversal:
 
     # --- backward -------------------------------------------------------------------------------
 
-    def reverse(self, builder: Builder, env: dict[Value, Value], kept: _Kept) -> None:
+    def _reverse(self, kept: _Kept, builder: Builder, env: dict[Value, Value]) -> None:
         """Emit the loop that reverses the segments, the last one first."""
         taped, node = self.taped, self.taped.backward
         fixed = [env[v] for v in taped.forward.inputs[: constants(taped.forward)]]
@@ -257,11 +231,9 @@ class _Reversal:
         symbol = loop_symbol("segment", last, self._whole, -1)
         attrs = {"symbol": symbol, "start": last, "trips": self._whole, "step": -1}
         carried = [*kept.snapshots, *kept.under_way, *blanks, *seeds]
-        results = emit_loop(builder, loop, [], carried, attrs, write, self._with_inner)
+        change = partial(_with_inner, self.plan)
+        results = emit_loop(builder, loop, [], carried, attrs, write, change=change)
         env.update(zip(node.outputs, results[used:], strict=True))
-
-    def _with_inner(self, body: Graph) -> Graph:
-        return with_snapshots(body, dict(self.plan.inner)) if self.plan.inner else body
 
     def _record(
         self,
@@ -309,9 +281,8 @@ class _Reversal:
         states: Sequence[Value],
     ) -> tuple[Sequence[Value], Sequence[Value]]:
         """Emit the way to the state of a segment; return snapshots and state."""
-        states = self._restored(
-            builder, snapshots, states, number_at(builder, tables.restored, segment)
-        )
+        row = number_at(builder, tables.restored, segment)
+        states = self._rows.restore(builder, snapshots, states, row)
         if not tables.hops:
             return snapshots, states
         count = len(states)
@@ -321,7 +292,7 @@ class _Reversal:
         def write(inside: Builder, inputs: list[Value]) -> Sequence[Value]:
             hop = symbol_dim(symbol)
             row = number_at(inside, tables.row, hop)
-            stored = self._stored(inside, inputs[:count], inputs[count:], row)
+            stored = self._rows.store(inside, inputs[:count], inputs[count:], row)
             span = [number_at(inside, table, hop) for table in (tables.begin, tables.end)]
             moved = self._advance(inside, advance, span, fixed, inputs[count:], length)
             return (*stored, *moved)

@@ -2,7 +2,8 @@
 
 A `TapedLoop` tells what a reversal needs to know: which results are tapes, and which carried
 variables are state: those that recorded rows depend on. `recording` and `reading` give the bodies
-of both loops for tapes of fewer rows, or of one row.
+of both loops for tapes of fewer rows, or of one row. How many trips there are may be known only
+when the program runs: `TapedLoop.count` then tells which value it is.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from adgraph.analysis.programs import constants
+from adgraph.analysis.programs import constants, operands, trips_of
 from adgraph.control.tapes import Move, trip, with_read, with_written, zeros
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.prune import Needs, prune
 from adgraph.ir.types import ArrayType, Slice
-from adgraph.ops.control import loop
+from adgraph.ops.control import counted, index, loop, while_
 from adgraph.ops.shape import update
 
 FEWEST_TRIPS = 2
@@ -37,9 +38,20 @@ class TapedLoop:
 
     @property
     def trips(self) -> int:
-        """The number of trips."""
-        trips: int = self.forward.attrs["trips"]
+        """The number of trips; where it is not known, for how many the tapes have room."""
+        trips = trips_of(self.forward)
+        assert isinstance(trips, int)
         return trips
+
+    @property
+    def is_open(self) -> bool:
+        """Whether only running the program tells how many trips there are."""
+        return self.forward.op is not loop
+
+    @property
+    def count(self) -> Value:
+        """The number of trips of an open loop: an operand of the loop, or a result of it."""
+        return self.backward.inputs[0]
 
     @property
     def body(self) -> Graph:
@@ -97,7 +109,7 @@ def taped_loops(graph: Graph) -> tuple[TapedLoop, ...]:
     found: list[TapedLoop] = []
     taken: set[Node] = set()
     for node in graph.nodes:
-        taped = _taped_loop(node, readers, blanks) if _runs_known_trips(node) else None
+        taped = _taped_loop(node, readers, blanks) if _may_record(node) else None
         if taped is not None and taken.isdisjoint((taped.forward, taped.backward)):
             taken |= {taped.forward, taped.backward}
             found.append(taped)
@@ -115,11 +127,12 @@ def _readers(graph: Graph) -> dict[Value, list[Node | None]]:
     return readers
 
 
-def _runs_known_trips(node: Node) -> bool:
-    if node.op is not loop or abs(node.attrs["step"]) != 1:
-        return False
-    trips = node.attrs["trips"]
-    return isinstance(trips, int) and trips >= FEWEST_TRIPS
+def _may_record(node: Node) -> bool:
+    if node.op is loop:
+        trips = node.attrs["trips"]
+        return abs(node.attrs["step"]) == 1 and isinstance(trips, int) and trips >= FEWEST_TRIPS
+    forward = node.op is while_ or (node.op is counted and not node.attrs["reverse"])
+    return forward and node.attrs["capacity"] is not None
 
 
 def _taped_loop(
@@ -129,10 +142,11 @@ def _taped_loop(
     groups: dict[Node, dict[int, int]] = {}
     for k, result in enumerate(node.outputs):
         (reader, *others) = readers.get(result, [None])
-        if reader is None or others or not _mirrors(reader, node):
+        if reader is None or others or not _mirrors(reader, node, blanks):
             continue
-        at = reader.inputs.index(result)
-        begun = node.inputs[constants(node) + k] in blanks
+        given = operands(reader)
+        at = given.index(result) if result in given else constants(reader)
+        begun = operands(node)[constants(node) + k] in blanks
         if begun and at < constants(reader) and _is_tape(node, k, reader, at):
             groups.setdefault(reader, {})[k] = at
     if not groups:
@@ -144,13 +158,32 @@ def _taped_loop(
     return TapedLoop(node, reader, groups[reader], _state(node, groups[reader]))
 
 
-def _mirrors(back: Node, node: Node) -> bool:
+def _mirrors(back: Node, node: Node, blanks: set[Value]) -> bool:
     """Tell whether a loop makes the trips of another one, the last one first."""
+    if node.op is not loop:
+        reverse = back.op is counted and back.attrs["reverse"]
+        return reverse and back.inputs[0] in _counts(node, blanks)
     if back.op is not loop:
         return False
     start, trips, step = (node.attrs[key] for key in ("start", "trips", "step"))
     mirrored = (start + (trips - 1) * step, trips, -step)
     return mirrored == tuple(back.attrs[key] for key in ("start", "trips", "step"))
+
+
+def _counts(node: Node, blanks: set[Value]) -> tuple[Value, ...]:
+    """Return the values that are the number of trips of an open loop."""
+    if node.op is counted:
+        return node.inputs[:1]
+    body: Graph = node.attrs["body"]
+    producers = body.producers()
+    behind = {"dim": symbol_dim(node.attrs["symbol"]) + 1}
+    carried = zip(operands(node)[constants(node) :], body.outputs, node.outputs, strict=True)
+    found: list[Value] = []
+    for start, end, result in carried:
+        maker = producers.get(end)
+        if start in blanks and maker is not None and maker.op is index and maker.attrs == behind:
+            found.append(result)
+    return tuple(found)
 
 
 def _is_tape(node: Node, number: int, back: Node, at: int) -> bool:
@@ -159,7 +192,7 @@ def _is_tape(node: Node, number: int, back: Node, at: int) -> bool:
     Nothing else happens to the array.
     """
     type = node.outputs[number].type
-    if not type.shape or type.shape[0] != node.attrs["trips"]:
+    if not type.shape or type.shape[0] != trips_of(node):
         return False
     return _written(node, node.attrs["body"], number, 1, None) is not None and (
         _read(node, back, back.attrs["body"], at, 1, None) is not None
@@ -248,8 +281,10 @@ def _written(node: Node, body: Graph, number: int, count: int, to: Dim | None) -
 
 
 def _read(node: Node, back: Node, body: Graph, at: int, count: int, to: Dim | None) -> Graph | None:
-    type = _shortened(back.inputs[at].type, count)
-    trip_back = (symbol_dim(back.attrs["symbol"]) - node.attrs["start"]) * node.attrs["step"]
+    type = _shortened(operands(back)[at].type, count)
+    trip_back = symbol_dim(back.attrs["symbol"])
+    if node.op is loop:
+        trip_back = (trip_back - node.attrs["start"]) * node.attrs["step"]
     return with_read(body, at, type, _mover(trip_back, None if count == 1 else to))
 
 

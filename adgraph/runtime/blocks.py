@@ -315,7 +315,7 @@ FUNCTIONS = "\n".join(
     if name != "context"
 )
 FILL = f"""
-define void @{SYMBOL}(ptr %allocator) #0 {{
+define void @{SYMBOL}(ptr %allocator) {{
 {FUNCTIONS}
   ret void
 }}
@@ -327,5 +327,4 @@ declare {{ i64, i1 }} @llvm.umul.with.overflow.i64(i64, i64)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 {SLOT}{TAKE}{RETURN}{SHRINK}{FRESH}{MALLOC}{CALLOC}{FREE}{REALLOC}{FILL}
-attributes #0 = {{ noinline optnone }}
 """

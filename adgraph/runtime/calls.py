@@ -43,17 +43,23 @@ NUMBERS: dict[tuple[PythonNumber, Dtype], int] = {
 
 @dataclass(frozen=True)
 class Item:
-    """An argument or a result: how it is represented in Python, and its type in the program."""
+    """An argument or a result: how it is represented in Python, and its type there.
+
+    The elements of one that is `turned` are in Fortran order.
+    """
 
     kind: int
     python_type: type
     type: ArrayType
+    turned: bool = False
 
 
-def argument_item(type: ArrayType, weak: PythonNumber | None, box: bool) -> Item | None:
+def argument_item(
+    type: ArrayType, weak: PythonNumber | None, *, box: bool, turned: bool
+) -> Item | None:
     """Describe an argument; None if only Python can convert it."""
     if type.shape or box:
-        return Item(ARRAY, np.ndarray, type)
+        return Item(ARRAY, np.ndarray, type, turned)
     if weak is None:
         return Item(SCALAR, type.dtype.type, type)
     kind = NUMBERS.get((weak, type.dtype))
@@ -83,7 +89,7 @@ def native_call(
     """Make the Python function of a program; `None` where the platform has no way to do it.
 
     It returns a tuple of results if `packed`, else the only result. The program runs without the
-    GIL if it `releases` it. Arrays that are not in C order it `copies`, or does not take. It may
+    GIL if it `releases` it. Arrays in no memory order it `copies`, or does not take. It may
     run in several threads at once: to all but the first it answers `OTHERWISE`. The driver's code
     of a run that failed goes to `failed`; if that does not raise, the answer is `OTHERWISE`.
     """
@@ -124,7 +130,8 @@ def native_call(
             len(item.type.shape),
             address(shape),
             item.type.dtype.alignment - 1,
-            copies,
+            ord("F" if item.turned else "C"),
+            copies and not item.turned,
             address(slots) + 16 * i,
         )
         record[start : start + len(ITEM)] = words
@@ -181,7 +188,7 @@ def _method_definition() -> _MethodDefinition:
 
 
 def _entrance(which: int) -> int:
-    (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT, once=True)])
+    (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT, passes="none")])
     address: int = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(code)(which)
     return address
 

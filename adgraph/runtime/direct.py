@@ -46,7 +46,11 @@ def direct_call(
     if trace.written or trace.separate:
         return None
     program = compiled.program
-    arguments = [argument_item(x.type, x.weak, x.box) for x in leaves if isinstance(x, Abstract)]
+    arguments = [
+        argument_item(x.type, x.weak, box=x.box, turned=x.turned)
+        for x in leaves
+        if isinstance(x, Abstract)
+    ]
     results = [result_item(t, w) for t, w in zip(program.results, trace.weak, strict=True)]
     if not _all_described(arguments) or not _all_described(results):
         return None

@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.backend import Backend
 from adgraph.lower.program import lower
+from adgraph.passes.memory_order import with_turned
 from adgraph.passes.pipeline import COMPILED, SETTLED, Report, run_pipeline
 from adgraph.runtime.calls import OTHERWISE, NativeCall
 from adgraph.runtime.compiled import Compiled
@@ -59,6 +60,11 @@ class Signature:
     leaves: tuple[Abstract | Static, ...]
     names: tuple[str, ...]
 
+    def turned(self, number: int) -> bool:
+        """Tell whether an argument is in Fortran order."""
+        leaf = self.leaves[number]
+        return isinstance(leaf, Abstract) and leaf.turned
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -88,7 +94,7 @@ class Entry:
             self._check_order(leaves)
         if trace.separate:
             self._check_separate(leaves)
-        arrays = [_array(leaves[i], dtype) for i, dtype in self.inputs]
+        arrays = self.arrays(leaves)
         targets = self._targets(leaves) if trace.written else ()
         outputs = self.compiled(arrays)
         for target, value in zip(targets, outputs[len(trace.weak) :], strict=False):
@@ -99,17 +105,18 @@ class Entry:
         ]
         return unflatten(trace.result, trace.with_static(results))
 
+    def arrays(self, leaves: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
+        """Return what the program takes: arrays in C order, transposed ones of Fortran order."""
+        return [
+            _array(leaves[i].T if self.signature.turned(i) else leaves[i], dtype)
+            for i, dtype in self.inputs
+        ]
+
     def _check_order(self, leaves: Sequence[Any]) -> None:
         """Refuse arguments that NumPy would have copied where the program writes a view."""
         for x, name in zip(leaves, self.signature.names, strict=True):
             if isinstance(x, np.ndarray) and x.ndim > 1 and not x.flags.c_contiguous:
-                raise TracingError(
-                    message(
-                        f"the traced function writes into a reshape, and {name} is not in C order",
-                        "whether NumPy's reshape is a view or a copy depends on the memory order",
-                        "pass a C-contiguous array: np.ascontiguousarray(x)",
-                    )
-                )
+                raise _out_of_order(name)
 
     def _check_separate(self, leaves: Sequence[Any]) -> None:
         """Refuse arguments that share memory with one that the function writes."""
@@ -142,6 +149,23 @@ class Entry:
                     )
                 )
         return tuple(leaves[at] for at in written)
+
+
+def _refuse_turned(signature: Signature) -> None:
+    """Refuse arguments in Fortran order where the program is that of others only."""
+    for i, name in enumerate(signature.names):
+        if signature.turned(i):
+            raise _out_of_order(name)
+
+
+def _out_of_order(name: str) -> TracingError:
+    return TracingError(
+        message(
+            f"the traced function writes into a reshape, and {name} is not in C order",
+            "whether NumPy's reshape is a view or a copy depends on the memory order",
+            "pass a C-contiguous array: np.ascontiguousarray(x)",
+        )
+    )
 
 
 def _overlap(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
@@ -296,6 +320,11 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
     names = _input_names(signature)
     with collector_paused():
         trace = trace_function(function, signature.structure, signature.leaves, names)
+        if trace.order_matters:
+            _refuse_turned(signature)
+        arrays = [leaf for leaf in signature.leaves if isinstance(leaf, Abstract)]
+        turned = [i for i, leaf in enumerate(arrays) if leaf.turned]
+        trace = replace(trace, graph=with_turned(trace.graph, turned))
         graph, report, budget = _passed(trace.graph, options)
         compiled = Compiled(lower(graph, budget, options.backend, options.threads))
     inputs = tuple(
@@ -337,7 +366,7 @@ _PLAIN = frozenset({np.ndarray, float, int, complex, np.float64, np.float32})
 def _fast_key(x: Any) -> Any:
     kind = type(x)
     if kind is np.ndarray:
-        return x.dtype, x.shape
+        return x.dtype, x.shape, x.flags.fnc
     if kind in _PLAIN:
         return kind
     if isinstance(x, np.generic):

@@ -4,24 +4,23 @@ For every loop that records, `loop_curve` gives the ways to reverse it that cost
 bytes (a model: exact counts of trips and rows, estimated seconds of a trip). `choices` composes the
 curves of all loops of a program. `fitted` takes the cheapest choice whose plan, made in full, meets
 the budget; what is left over is for the schedule, which may run other nodes again. Choices do not
-depend on the budget, so more bytes never cost more.
+depend on the budget, so more bytes never cost more. Where only running tells how many trips a loop
+makes, ways are compared for `OPEN_TRIPS`, or for all that the tapes have room for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from adgraph.analysis.cost import graph_cost, moving_seconds, node_cost
-from adgraph.analysis.programs import nested
+from adgraph.analysis.cost import expected_trips, graph_cost, moving_seconds, node_cost
+from adgraph.analysis.liveness import computes, scratch_types
 from adgraph.analysis.revolve import advances
-from adgraph.control.tapes import taped_bytes
-from adgraph.errors import BudgetError, message
+from adgraph.errors import BudgetError
 from adgraph.ir.graph import Graph, Node
 from adgraph.lower.program import arrange
-from adgraph.ops.control import counted, while_
 from adgraph.passes.pipeline import LAST, Pass, Report, run_pipeline
 from adgraph.passes.rewrite import Hits
 from adgraph.passes.snapshots import Plan, reversing, with_snapshots
@@ -29,6 +28,7 @@ from adgraph.passes.taped import TapedLoop, taped_loops
 from adgraph.schedule.budget import Budget, estimated_seconds, in_bytes
 
 SIZES = 64  # lengths of a segment, and numbers of snapshots, that are tried
+OPEN_TRIPS = 4096  # for which ways to reverse a loop of unknown length are compared
 MOST_SEGMENTS = 2**16  # each has an entry in the tables of the reversal
 POINTS = 256  # of a composed curve
 INNER = 16  # choices for the loops in a loop that are tried with each number of its snapshots
@@ -70,35 +70,65 @@ def loop_curve(taped: TapedLoop) -> list[Way]:
     first.
     """
     nbytes = taped.trips * taped.row_bytes
-    seconds = _seconds(taped.forward) + 2 * moving_seconds(nbytes)
+    moved = round(expected_trips(taped.forward)) * taped.row_bytes
+    seconds = _seconds(taped.forward) + 2 * moving_seconds(moved)
     ways = [way for way in _ways(taped) if way[0] < nbytes]
     return [(nbytes, seconds, None), *_unbeaten(ways, lambda way: way[:2])]
 
 
 def _ways(taped: TapedLoop) -> Iterator[Way]:
     inner = _inner(taped)
-    numbers = [k for k in range(len(taped.forward.outputs)) if k not in taped.tapes]
-    recording = _seconds(taped.forward) / taped.trips
-    sweeping = _advancing(taped, numbers)
-    advancing = _advancing(taped, taped.state)
-    copying = 2 * taped.state_bytes / COPY_RATE
-    for segment in _sizes(taped.trips):
-        segments = taped.trips // segment
+    trip = _Trip.of(taped)
+    trips = max(taped.trips, OPEN_TRIPS) if taped.is_open else taped.trips
+    for segment in _sizes(trips):
+        segments = trips // segment
         if segments > MOST_SEGMENTS:
             continue
         for snapshots in _sizes(max(segments - 1, 1)):
-            rows = min(snapshots + 1, segments)
-            nbytes = rows * taped.state_bytes + (segment + taped.trips % segment) * taped.row_bytes
-            again = (advances(segments, snapshots) - (segments - 1)) * segment
-            seconds = taped.trips * (sweeping + recording) + again * advancing + segments * copying
-            seconds += 2 * segments * moving_seconds(segment * taped.row_bytes)
+            nbytes = _nbytes(taped, snapshots, segment)
+            again = (advances(segments, snapshots) - (segments - 1)) * segment / trips
+            seconds = trip.seconds(taped, segment, again)
             yield nbytes, seconds, Plan(snapshots, segment)
             for choice in inner if segment == 1 else ():
                 yield (
                     nbytes + choice.nbytes,
-                    seconds + taped.trips * choice.seconds,
+                    seconds + trip.count * choice.seconds,
                     Plan(snapshots, 1, tuple(choice.plans.items())),
                 )
+
+
+def _nbytes(taped: TapedLoop, snapshots: int, segment: int) -> int:
+    """Return the bytes of snapshots, one state under way among them, and of recorded rows."""
+    if taped.is_open:
+        return (snapshots + 1) * taped.state_bytes + segment * taped.row_bytes
+    rows = min(snapshots + 1, taped.trips // segment)
+    return rows * taped.state_bytes + (segment + taped.trips % segment) * taped.row_bytes
+
+
+@dataclass(frozen=True)
+class _Trip:
+    """Estimated seconds of one of `count` trips: recorded, in the forward sweep, and run again."""
+
+    count: float
+    recording: float
+    sweeping: float
+    advancing: float
+
+    @classmethod
+    def of(cls, taped: TapedLoop) -> _Trip:
+        """Estimate a trip of a loop."""
+        count = expected_trips(taped.forward)
+        numbers = [k for k in range(len(taped.forward.outputs)) if k not in taped.tapes]
+        recording = _seconds(taped.forward) / count
+        sweeping, advancing = (_advancing(taped, kept) for kept in (numbers, taped.state))
+        return cls(count, recording, sweeping / count, advancing / count)
+
+    def seconds(self, taped: TapedLoop, segment: int, again: float) -> float:
+        """Estimate all trips with segments of some length, each running `again` so often."""
+        copying = 2 * taped.state_bytes / COPY_RATE
+        moving = 2 * moving_seconds(segment * taped.row_bytes)
+        once = self.sweeping + self.recording + again * self.advancing
+        return self.count * (once + (copying + moving) / segment)
 
 
 def _inner(taped: TapedLoop) -> list[Choice]:
@@ -120,9 +150,9 @@ def _seconds(node: Node) -> float:
 
 
 def _advancing(taped: TapedLoop, numbers: Sequence[int]) -> float:
-    """Estimate a trip that records nothing."""
+    """Estimate the loop with some of what it carries, if it records nothing."""
     node = replace(taped.forward, attrs={**taped.forward.attrs, "body": taped.advancing(numbers)})
-    return _seconds(node) / taped.trips
+    return _seconds(node)
 
 
 def _unbeaten(found: Sequence[Item], measures: Callable[[Item], tuple[int, float]]) -> list[Item]:
@@ -137,16 +167,18 @@ def _unbeaten(found: Sequence[Item], measures: Callable[[Item], tuple[int, float
 # --- all loops of a program -----------------------------------------------------------------------
 
 
-def choices(graph: Graph) -> tuple[Choice, ...]:
+def choices(graph: Graph, but: Collection[int] = ()) -> tuple[Choice, ...]:
     """Return plans for the loops of a settled program: the first one keeps all tapes.
 
     The others go from the fastest to that of least bytes. Seconds are those of the whole program.
+    Some loops, by their numbers, keep their tapes in all of them.
     """
     loops = taped_loops(graph)
     recorded = sum(_seconds(taped.forward) for taped in loops)
     composed = [Choice({}, 0, graph_cost(graph).seconds - recorded)]
     for number, taped in enumerate(loops):
-        composed = _composed(composed, number, loop_curve(taped))
+        curve = loop_curve(taped)
+        composed = _composed(composed, number, curve[:1] if number in but else curve)
     return tuple(composed)
 
 
@@ -181,44 +213,41 @@ def fitted(graph: Graph, budget: Budget, threads: int = 1) -> tuple[Graph, Repor
 
     Where even the choice of least bytes needs more, a schedule may still meet it.
     """
-    found = choices(graph)
-    first = _Made(graph, threads, found[0])
-    allowed = in_bytes(budget, first.peak_bytes)
-    if first.peak_bytes <= allowed:
-        return *first.made, allowed
-    others = [_Made(graph, threads, choice) for choice in found[1:]]
-    fitting = _first_fitting(others, allowed)
-    seconds = _rescheduled(first, allowed)
+    kept = _Made(graph, threads, Choice({}, 0, 0.0))
+    allowed = in_bytes(budget, kept.peak_bytes)
+    if kept.peak_bytes <= allowed:
+        return *kept.made, allowed
+    fitting, least = _by_snapshots(kept, allowed)
+    seconds = _rescheduled(kept, allowed)
     if seconds is not None and (fitting is None or seconds <= fitting.choice.seconds):
-        return *first.made, allowed
-    least = fitting or (others or [first])[-1]
-    if fitting is None:
-        _check_open_loops(least, allowed)
-    return *least.made, allowed
+        return *kept.made, allowed
+    return *(fitting or least).made, allowed
 
 
-def _check_open_loops(made: _Made, budget: int) -> None:
-    """Refuse a budget that only snapshots in a loop of unknown length could meet."""
-    for node in nested(made.graph):
-        if node.op in (counted, while_) and taped_bytes(Graph((), (node,), ())):
-            try:
-                arrange(made.made[0], budget, made.threads)
-            except BudgetError as error:
-                raise _open_loop(node, budget, error) from None
+def _by_snapshots(kept: _Made, budget: int) -> tuple[_Made | None, _Made]:
+    """Return the cheapest choice that fits, if there is one, and the one of least bytes.
+
+    Kernels that hand a tape over in blocks need no snapshots: such loops come last.
+    """
+    handed = _handed_over(kept)
+    for but in (handed, ()) if handed else ((),):
+        found = choices(kept.graph, but)[1:]
+        made = [_Made(kept.graph, kept.threads, choice) for choice in found]
+        fitting = _first_fitting(made, budget)
+        if fitting is not None:
+            break
+    return fitting, (made or [kept])[-1]
 
 
-def _open_loop(node: Node, budget: int, error: BudgetError) -> BudgetError:
-    recorded = taped_bytes(Graph((), (node,), ()))
-    trips = node.attrs["capacity"]
-    return BudgetError(
-        message(
-            f"the derivative of a loop records {recorded} bytes for {trips} trips, and the budget "
-            f"is {budget} bytes",
-            "how many trips there will be is known only when the loop runs: it cannot keep "
-            f"snapshots instead ({str(error).splitlines()[0]})",
-            "write a for loop over a range of a known length, or give a larger budget",
-            node.origin.location,
-        )
+def _handed_over(kept: _Made) -> tuple[int, ...]:
+    """Return the loops, by number, whose largest tape is larger than any array there is."""
+    nodes = [node for node in kept.arranged[0].nodes if computes(node)]
+    types = [t for n in nodes for t in (*(v.type for v in n.outputs), *scratch_types(n))]
+    largest = max((type.nbytes for type in types), default=0)
+    return tuple(
+        number
+        for number, taped in enumerate(taped_loops(kept.graph))
+        if max(taped.forward.outputs[k].type.nbytes for k in taped.tapes) > largest
     )
 
 
@@ -236,10 +265,15 @@ class _Made:
         return self.choice.apply(self.graph)
 
     @cached_property
+    def arranged(self) -> tuple[Graph, int]:
+        """The kernels that it will have, and the peak of their plan."""
+        graph, _, plan = arrange(self.made[0], None, self.threads)
+        return graph, plan.peak_bytes
+
+    @property
     def peak_bytes(self) -> int:
         """The peak of its plan."""
-        _, _, plan = arrange(self.made[0], None, self.threads)
-        return plan.peak_bytes
+        return self.arranged[1]
 
 
 def _first_fitting(made: Sequence[_Made], budget: int) -> _Made | None:

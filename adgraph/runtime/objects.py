@@ -42,7 +42,8 @@ ITEM = (
     "ndim",
     "shape",
     "odd",  # the bits of an address that are 0 if it is aligned
-    "copies",  # whether an array in another memory order may be copied
+    "order",  # the memory order of the elements: a letter, as the buffer protocol has it
+    "copies",  # whether an array that is in neither memory order may be copied
     "slot",  # where a number is between Python and the program
 )
 ARRAY, FLOAT, INT, SCALAR, BOOL = range(5)
@@ -73,7 +74,7 @@ def header(chosen: str) -> str:
 
 def item(chosen: str) -> str:
     """Write the loads of words of `%item`."""
-    return _words("item", ITEM, chosen, "kind ndim odd copies")
+    return _words("item", ITEM, chosen, "kind ndim odd order copies")
 
 
 DECLARATIONS = """
@@ -92,13 +93,14 @@ declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 """
 
-# Returns the address of the elements of an array of the item's shape, or of a copy in C order that
-# it puts at `place`; null if the array is of another shape.
+# Returns the address of the elements of an array of the item's shape and memory order, or of a copy
+# in C order that it puts at `place`; null if the array is of another shape, or is in Fortran order
+# and the item is not: there is another program for it.
 ELEMENTS = f"""
 @first = internal constant [{MOST_AXES} x i64] zeroinitializer
 define ptr @elements(ptr %record, ptr %item, ptr %object, ptr %place) {{
   %view = alloca {BUFFER}, align 8
-{item("dtype ndim shape odd copies")}
+{item("dtype ndim shape odd order copies")}
   %failed = call i32 @PyObject_GetBuffer(ptr %object, ptr %view, i32 {WITH_STRIDES})
   %refused = icmp ne i32 %failed, 0
   br i1 %refused, label %none, label %rank
@@ -124,14 +126,21 @@ extent:
   %same = icmp eq i64 %found, %wanted
   br i1 %same, label %axis, label %differs
 layout:
-  %contiguous = call i32 @PyBuffer_IsContiguous(ptr %view, i8 67)
+  %letter = trunc i64 %order to i8
+  %contiguous = call i32 @PyBuffer_IsContiguous(ptr %view, i8 %letter)
+  %ordered = icmp ne i32 %contiguous, 0
+  br i1 %ordered, label %in_memory_order, label %in_another
+in_memory_order:
   call void @PyBuffer_Release(ptr %view)
   %bits = ptrtoint ptr %address to i64
   %off = and i64 %bits, %odd
   %aligned = icmp eq i64 %off, 0
-  %ordered = icmp ne i32 %contiguous, 0
-  %fits = and i1 %aligned, %ordered
-  br i1 %fits, label %here, label %elsewhere
+  br i1 %aligned, label %here, label %elsewhere
+in_another:
+  %turned = call i32 @PyBuffer_IsContiguous(ptr %view, i8 {ord("F")})
+  call void @PyBuffer_Release(ptr %view)
+  %is_turned = icmp ne i32 %turned, 0
+  br i1 %is_turned, label %none, label %elsewhere
 here:
   ret ptr %address
 elsewhere:

@@ -93,7 +93,7 @@ def recycling() -> Recycling | None:
     state = ctypes.addressof(memory) + Handler.state.offset
     memory.allocator[ALLOCATOR.index("context")] = state
     memory.state[STATE.index("own")] = own_address + Handler.allocator.offset
-    (address,) = compile_modules([ModuleSource(SYMBOL, TEXT)])
+    (address,) = compile_modules([ModuleSource(SYMBOL, TEXT, "none")])
     fill = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
     fill(ctypes.addressof(memory) + Handler.allocator.offset)
     capsule = _new_capsule(memory)

@@ -155,6 +155,13 @@ def tracing() -> bool:
     return bool(_stack.frames)
 
 
+def remark(text: str) -> None:
+    """Add a note to what `explain` says of the program that the outermost trace makes."""
+    notes = _stack.frames[0].builder.notes
+    if text not in notes:
+        notes.append(text)
+
+
 @contextmanager
 def building(*, nested: bool = False) -> Iterator[Builder]:
     """Record into a new builder; a nested one may capture values of those around it."""

@@ -37,6 +37,7 @@ from adgraph.tracing.purity import (
     caught,
     changing,
     checked,
+    drawing,
     made,
     sharing,
     storing,
@@ -91,6 +92,8 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     except TypeError:  # an unhashable callable is the user's own
         replacement = None
     writing(function, args, kwargs)
+    if tracing():
+        drawing(function)
     if captured():
         return _call_in_body(function, replacement, args, kwargs)
     return (replacement or rewritten(function, (*args, *kwargs.values())))(*args, **kwargs)
@@ -172,7 +175,7 @@ def _swapped(value: Any) -> Any:
     return value
 
 
-_MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special")
+_MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.linalg", "scipy.special")
 
 
 class _Module:

@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import Location, TracingError, message, user_location
-from adgraph.tracing.frames import Uncapturable, captured, top, tracing, uncapturable
+from adgraph.tracing.frames import (
+    Uncapturable,
+    captured,
+    remark,
+    top,
+    tracing,
+    uncapturable,
+)
 from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.flat import Flat
 from adgraph.tracing.outside import is_outside
@@ -139,6 +146,18 @@ def writing(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     for target in (*targets, *_written_by(function, args)):
         if isinstance(target, np.ndarray):
             changing(target)
+
+
+def drawing(function: Callable[..., Any]) -> None:
+    """A call that may draw a random number: it is made once, while tracing."""
+    source = type(getattr(function, "__self__", None)).__module__
+    if source.startswith(("numpy.random", "random")):
+        module = "np.random" if source.startswith("numpy") else "random"
+        remark(
+            f"drawn once, a constant of the program: {function.__name__}() of {module} at "
+            f"{user_location()}; for new numbers in every call pass them as an argument, or a key "
+            "of adgraph.random"
+        )
 
 
 def _written_by(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -41,12 +41,14 @@ from adgraph.tracing.tree import Structure, flatten, register_leaf, unflatten
 class Abstract:
     """What a trace knows of an argument: its type, and whether it is a Python number.
 
-    `box` marks an array without axes: unlike a scalar it can be written in place.
+    `box` marks an array without axes: unlike a scalar it can be written in place. `turned` marks
+    an array in Fortran order: its memory is that of its transpose in C order.
     """
 
     type: ArrayType
     weak: PythonNumber | None = None
     box: bool = False
+    turned: bool = False
 
 
 register_leaf(Abstract)
@@ -147,7 +149,8 @@ def abstract(x: Any, name: str = "an argument") -> Abstract | Static:
             )
         )
     box = not type.shape and (x.writable if isinstance(x, Tracer) else isinstance(x, np.ndarray))
-    return Abstract(ArrayType(type.dtype.newbyteorder("="), type.shape), weak_type(x), box)
+    turned = isinstance(x, np.ndarray) and x.flags.fnc
+    return Abstract(ArrayType(type.dtype.newbyteorder("="), type.shape), weak_type(x), box, turned)
 
 
 def _described(type: ArrayType) -> str:
@@ -158,6 +161,14 @@ def static(x: Any, name: str) -> Static:
     """Make an argument part of the program."""
     if isinstance(x, Static):
         return x
+    if type(x).__module__.startswith(("numpy.random", "random")):
+        raise TracingError(
+            message(
+                f"{name} is a {type(x).__name__}, a source of random numbers",
+                "the function is traced once, so that its draws would be the same in every call",
+                "pass the numbers, f(x, rng.normal(size=n)), or a key of adgraph.random",
+            )
+        )
     try:
         hash(x)
     except TypeError:

@@ -123,6 +123,11 @@ class Tracer(Traced):
         return self._type.dtype.itemsize
 
     @property
+    def device(self) -> str:
+        """Where the elements are, which the Array API asks for."""
+        return "cpu"
+
+    @property
     def positions(self) -> list[Cell]:
         """The positions in its path that are known only when running."""
         return [step.position for step in self.path if step.position is not None]
@@ -177,6 +182,9 @@ class Tracer(Traced):
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
         return DISPATCH.function(function, args, kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return DISPATCH.namespace(api_version)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         current()  # a value kept after its trace is another mistake
@@ -493,6 +501,7 @@ class Dispatch:
     method: Callable[[str], Callable[..., Any] | None]
     getitem: Callable[[Any, Any], Any]
     setitem: Callable[[Any, Any, Any], None]
+    namespace: Callable[[str | None], Any]
 
 
 DISPATCH = Dispatch()

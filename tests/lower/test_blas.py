@@ -9,8 +9,8 @@ import pytest
 import scipy.linalg
 from numpy.typing import NDArray
 
-from adgraph.lower import blas
-from adgraph.ops.linalg import INV_BLOCK
+from adgraph.lower import blas, lapack
+from adgraph.ops.solves import INV_BLOCK
 
 Array = NDArray[Any]
 DTYPES = ["f8", "f4"]
@@ -83,7 +83,7 @@ def test_matrix_vector_products_follow_strides(call: Any) -> None:
 def test_a_singular_matrix_stops_inv_with_status_1(call: Any) -> None:
     a = np.ones((1, 3, 3))
     operands = [a, np.ones((3, 3)), np.ones(3 * INV_BLOCK), np.zeros(3, "i4")]
-    assert call(blas.inv("f8"), operands, 1, 3) == blas.SINGULAR
+    assert call(lapack.inv("f8"), operands, 1, 3) == lapack.SINGULAR
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -105,7 +105,7 @@ def test_a_matrix_times_its_transpose_is_symmetric(
 def test_inv_agrees_with_numpy(call: Any, dtype: str, n: int) -> None:
     a = np.ascontiguousarray(well_conditioned(2, n, dtype)[:, ::-1])
     x, work, pivots = np.zeros_like(a), np.zeros(INV_BLOCK * max(n, 1), dtype), np.zeros(n, "i4")
-    assert call(blas.inv(dtype), [a, x, work, pivots], 2, n) == 0
+    assert call(lapack.inv(dtype), [a, x, work, pivots], 2, n) == 0
     np.testing.assert_allclose(x, np.linalg.inv(a), atol=tolerance(dtype))
 
 
@@ -114,7 +114,7 @@ def test_inv_agrees_with_numpy(call: Any, dtype: str, n: int) -> None:
 def test_lu_is_that_of_the_transpose(call: Any, dtype: str, n: int) -> None:
     a = matrices(2, n, n, dtype)
     factors, pivots = np.zeros_like(a), np.zeros((2, n), "i4")
-    assert call(blas.lu(dtype), [a, factors, pivots], 2, n) == 0
+    assert call(lapack.lu(dtype), [a, factors, pivots], 2, n) == 0
     for i in range(2 if n else 0):
         expected, expected_pivots = scipy.linalg.lu_factor(a[i].T)
         np.testing.assert_allclose(factors[i].T, expected, atol=tolerance(dtype))
@@ -128,8 +128,8 @@ def test_determinants_agree_with_numpy(call: Any, dtype: str, n: int) -> None:
     a[1] = 0
     scratch = [np.zeros((n, n), dtype), np.zeros(n, "i4")]
     values, signs, logarithms = (np.full(4, 9.0, dtype) for _ in range(3))
-    assert call(blas.det(dtype), [a, values, *scratch], 4, n) == 0
-    assert call(blas.slogdet(dtype), [a, signs, logarithms, *scratch], 4, n) == 0
+    assert call(lapack.det(dtype), [a, values, *scratch], 4, n) == 0
+    assert call(lapack.slogdet(dtype), [a, signs, logarithms, *scratch], 4, n) == 0
     expected = np.linalg.slogdet(a)
     np.testing.assert_allclose(values, np.linalg.det(a), rtol=tolerance(dtype))
     np.testing.assert_array_equal(signs, expected.sign)
@@ -139,7 +139,7 @@ def test_determinants_agree_with_numpy(call: Any, dtype: str, n: int) -> None:
 def test_a_determinant_does_not_overflow_on_the_way(call: Any) -> None:
     a = np.diag([1e200, -1e200, 1e-250, 1e-140])[np.newaxis].copy()
     value = np.zeros(1)
-    call(blas.det("f8"), [a, value, np.zeros((4, 4)), np.zeros(4, "i4")], 1, 4)
+    call(lapack.det("f8"), [a, value, np.zeros((4, 4)), np.zeros(4, "i4")], 1, 4)
     np.testing.assert_allclose(value, [-1e10], rtol=1e-14)
 
 
@@ -151,13 +151,13 @@ def test_cholesky_reads_the_lower_triangle_only(call: Any, dtype: str, n: int) -
     expected = np.linalg.cholesky(a)
     damaged = a + 100 * np.triu(np.ones((n, n)), 1).astype(dtype)
     factor = np.zeros_like(a)
-    assert call(blas.cholesky(dtype), [damaged, factor], 2, n) == 0
+    assert call(lapack.cholesky(dtype), [damaged, factor], 2, n) == 0
     np.testing.assert_allclose(factor, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
 
 
 def test_an_indefinite_matrix_stops_cholesky_with_status_2(call: Any) -> None:
     a = -np.eye(3)
-    assert call(blas.cholesky("f8"), [a, np.zeros((3, 3))], 1, 3) == blas.NOT_POSITIVE_DEFINITE
+    assert call(lapack.cholesky("f8"), [a, np.zeros((3, 3))], 1, 3) == lapack.NOT_POSITIVE_DEFINITE
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -173,7 +173,7 @@ def test_triangular_solve_agrees_with_numpy(
     b = matrices(2, nrhs, n, dtype) if right else matrices(2, n, nrhs, dtype)
     triangle = np.tril(a) if lower else np.triu(a)
     x = np.zeros_like(b)
-    kernel = blas.triangular_solve(dtype)
+    kernel = lapack.triangular_solve(dtype)
     assert call(kernel, [a, b, x], 2, n, nrhs, lower, transposed, right) == 0
     triangle = triangle.swapaxes(1, 2) if transposed else triangle
     found = x @ triangle if right else triangle @ x
@@ -183,7 +183,7 @@ def test_triangular_solve_agrees_with_numpy(
 def test_a_zero_on_the_diagonal_stops_triangular_solve_with_status_1(call: Any) -> None:
     a = np.diag([1.0, 0.0, 2.0])
     operands = [a, np.ones((3, 1)), np.ones((3, 1))]
-    assert call(blas.triangular_solve("f8"), operands, 1, 3, 1, 1, 0, 0) == blas.SINGULAR
+    assert call(lapack.triangular_solve("f8"), operands, 1, 3, 1, 1, 0, 0) == lapack.SINGULAR
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -194,11 +194,11 @@ def test_solves_from_a_factorization_agree_with_numpy(
     for n in ORDERS:
         a, packed = well_conditioned(2, n, dtype), np.empty((2, n, n), dtype)
         pivots = np.empty((2, n), np.int32)
-        assert call(blas.lu(dtype), [a, packed, pivots], 2, n) == 0
+        assert call(lapack.lu(dtype), [a, packed, pivots], 2, n) == 0
         for nrhs in (0, 1, 3):
             b, x = matrices(2, n, nrhs, dtype), np.empty((2, n, nrhs), dtype)
             arguments = [a, packed, pivots, b, x]
-            assert call(blas.lu_solve(dtype), arguments, 2, n, nrhs, int(transposed)) == 0
+            assert call(lapack.lu_solve(dtype), arguments, 2, n, nrhs, int(transposed)) == 0
             matrix = a.swapaxes(1, 2) if transposed else a
             np.testing.assert_allclose(matrix @ x, b, rtol=0, atol=tolerance(dtype))
 
@@ -206,5 +206,5 @@ def test_solves_from_a_factorization_agree_with_numpy(
 def test_a_zero_pivot_stops_a_solve_from_a_factorization(call: Any) -> None:
     a, b = np.ones((1, 2, 2)), np.ones((1, 2, 1))
     packed, pivots, x = np.empty_like(a), np.empty((1, 2), np.int32), np.empty_like(b)
-    call(blas.lu("f8"), [a, packed, pivots], 1, 2)
-    assert call(blas.lu_solve("f8"), [a, packed, pivots, b, x], 1, 2, 1, 0) == blas.SINGULAR
+    call(lapack.lu("f8"), [a, packed, pivots], 1, 2)
+    assert call(lapack.lu_solve("f8"), [a, packed, pivots, b, x], 1, 2, 1, 0) == lapack.SINGULAR

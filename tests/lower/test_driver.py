@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from adgraph.lower import blas
+from adgraph.lower import lapack
 from adgraph.lower.driver import (
     Failure,
     Step,
@@ -58,12 +58,12 @@ def test_a_kernel_without_pointers_and_sizes_runs() -> None:
 @pytest.mark.parametrize("position", [0, 2])
 def test_a_failing_step_stops_the_program_and_is_named(position: int) -> None:
     singular, x, arena = np.zeros((2, 2)), np.ones((2, 1)), np.zeros(16)
-    inverse = Step(blas.inv("f8"), ((1, 0), (0, 0), (0, 32), (0, 96)), (1, 2))
+    inverse = Step(lapack.inv("f8"), ((1, 0), (0, 0), (0, 32), (0, 96)), (1, 2))
     after = Step(add_one(), ((2, 0), (0, 104)), (1,))
     steps = [Step(add_one(), ((2, 0), (0, 0)), (2,))] * position + [inverse, after]
     scratch = np.zeros(scratch_words(steps), np.int64)
     code = run_program(build_program(steps), bases(arena, singular, x), scratch)
-    assert failure(code) == Failure(position, blas.SINGULAR)
+    assert failure(code) == Failure(position, lapack.SINGULAR)
     assert arena[13] == 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adgraph.analysis.programs import nested
 from adgraph.analysis.revolve import advances
+from adgraph.control.tapes import taped_bytes
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph
 from adgraph.ir.verify import verify
@@ -91,9 +92,10 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def gradient(graph: Graph) -> Graph:
-    """Return the settled program of value and gradient."""
-    return run_pipeline(vjp(graph, range(len(graph.inputs))), SETTLED)[0]
+def gradient(graph: Graph, active: Sequence[int] | None = None) -> Graph:
+    """Return the settled program of value and gradient, by all inputs or some."""
+    by = range(len(graph.inputs)) if active is None else active
+    return run_pipeline(vjp(graph, by), SETTLED)[0]
 
 
 def points(graph: Graph) -> list[Any]:
@@ -164,6 +166,15 @@ def test_state_is_what_recorded_rows_depend_on() -> None:
     assert taped.state_bytes == 32
 
 
+def test_rows_count_for_the_most_that_there_are_at_one_time() -> None:
+    graph = gradient(program([array(4)], _decay))
+    (taped,) = taped_loops(graph)
+    row = taped.row_bytes
+    assert taped_bytes(graph) == TRIPS * row
+    for segment, rows in ((5, 5), (8, 8), (1, 0)):  # 13 trips: of 8 and 5, or of 5, 5 and 3
+        assert taped_bytes(with_snapshots(graph, {0: Plan(2, segment)})) == rows * row
+
+
 def test_no_tape_is_left() -> None:
     graph = check(gradient(program([array(4)], _decay)), {0: Plan(3)})
     assert all(
@@ -205,10 +216,12 @@ def test_trips_run_again_exactly_as_often_as_they_must(
     swept = whole * segment + (rest if rest > 1 else 0)  # no one needs the last state of a trip
     again = (advances(whole, snapshots) - (whole - 1)) * segment
     recorded = whole * segment if segment > 1 else 0
-    assert _evaluations(graph, "floor", monkeypatch) == swept + again + recorded
+    assert evaluations(graph, "floor", monkeypatch, points(graph)) == swept + again + recorded
 
 
-def _evaluations(graph: Graph, name: str, monkeypatch: pytest.MonkeyPatch) -> int:
+def evaluations(
+    graph: Graph, name: str, monkeypatch: pytest.MonkeyPatch, args: Sequence[Any]
+) -> int:
     """Count how often an op is evaluated."""
     counts: Counter[str] = Counter()
     (op,) = {node.op for node in nested(graph) if node.op.name == name}
@@ -219,5 +232,5 @@ def _evaluations(graph: Graph, name: str, monkeypatch: pytest.MonkeyPatch) -> in
         return original(*args, **attrs)
 
     monkeypatch.setitem(vars(op), "evaluate", counting)
-    evaluate(graph, *points(graph))
+    evaluate(graph, *args)
     return counts[name]

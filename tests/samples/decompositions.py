@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.ops.matrix_functions import expm
 from tests.samples.sample import Sample
 
 
@@ -34,6 +35,10 @@ def matrices(rows: int, columns: int) -> Callable[..., tuple[Any, ...]]:
         return ((a + 5 * np.eye(rows, columns) * np.arange(1.0, columns + 1)).astype(dtype),)
 
     return make
+
+
+def _parts(*arrays: Any) -> Any:
+    return tuple(part for x in arrays for part in (np.real(x), np.imag(x)))
 
 
 def _projections(full: bool) -> Callable[[Any], Any]:
@@ -64,6 +69,30 @@ SAMPLES = (
         make=matrices(3, 3),
         exact=False,
     ),
+    Sample(name="qr", ops=("qr",), function=np.linalg.qr, make=matrices(4, 3), exact=False),
+    Sample(
+        name="qr of complex",
+        ops=("qr",),
+        function=lambda a: _parts(*np.linalg.qr(a * (1 + 0.5j) + 1j)),
+        make=matrices(3, 3),
+        exact=False,
+    ),
+    Sample(
+        name="eig",
+        ops=("eig",),
+        function=lambda a: _parts(*np.linalg.eig(a)),
+        make=matrices(3, 3),
+        exact=False,
+    ),
+    Sample(
+        name="eig of complex",
+        ops=("eig",),
+        function=lambda a: _parts(*np.linalg.eig(a + 1j * np.tril(a))),
+        make=matrices(3, 3),
+        exact=False,
+    ),
+    Sample(name="pinv", ops=("pinv",), function=np.linalg.pinv, make=matrices(3, 4), exact=False),
+    Sample(name="expm", ops=("expm",), function=expm, make=matrices(3, 3), exact=False),
     Sample(name="eigh", ops=("eigh",), function=_spectrum, make=symmetric, exact=False),
     Sample(
         name="eigh of complex",

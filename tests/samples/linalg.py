@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.ops.linalg import matmul_add, triangular_solve
+from adgraph.ops.linalg import matmul_add
+from adgraph.ops.solves import triangular_solve
 from tests.samples.reduction import normal, row
 from tests.samples.sample import Make, Sample
 

@@ -44,5 +44,6 @@ SAMPLES: list[Sample] = [
         normal((5,)), analytic=False, dtypes=("f8",)),
     row("weights of a histogram", "searchsorted scatter_add",
         lambda x, w: np.histogram(x, [-2.5, -0.9, 0.2, 4.0], weights=w, density=True)[0],
-        literal(AT, [[0.3, 1.2, 0.7], [0.2, 0.9, 1.5]]), analytic=False, exact=False),
+        literal(AT, [[0.3, 1.2, 0.7], [0.2, 0.9, 1.5]]), analytic=False, exact=False,
+        dtypes=("f8",)),
 ]  # fmt: skip

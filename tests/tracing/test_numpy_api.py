@@ -779,8 +779,6 @@ REFUSALS = [
     (lambda x: x.reshape(-1, order="A"), "order='A'"),
     (lambda x: np.pad(x, 1, "linear_ramp"), "mode='linear_ramp'"),
     (lambda x: np.pad(x, 1, "reflect", reflect_type="odd"), "reflect_type='odd'"),
-    (lambda x: np.linalg.norm(x, 2), "ord=2"),
-    (lambda x: np.linalg.norm(x, "nuc"), "ord='nuc'"),
     (lambda x: np.broadcast_to(x, (2, 4, 3), subok=True), "subok=True"),
     (lambda x: np.einsum("ij->ji", x, order="F"), "order='F'"),
     (lambda x: x[x > 0], "np.where"),
@@ -792,7 +790,7 @@ REFUSALS = [
     (lambda x: np.add.at(M, 0, x[0]), "plain NumPy array"),
     (lambda x: np.repeat(x, np.argmax(x)), "repeats"),
     (lambda x: np.unique(x), "np.unique has no program"),
-    (lambda x: np.linalg.svd(x), "svd"),
+    (lambda x: np.linalg.qr(x, "raw"), "mode='raw'"),
 ]
 
 

@@ -236,10 +236,10 @@ def _outline(term: Term) -> Any:
 def einsum_path(*operands: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
     """The order depends on the shapes only, so NumPy finds it."""
     refuse("np.einsum_path", einsum_call=einsum_call)
-    outlines = (
+    outlines: list[Any] = [
         np.broadcast_to(np.zeros(()), x.shape) if isinstance(x, Tracer) else x for x in operands
-    )
-    return np.einsum_path(*outlines, optimize=optimize)  # type: ignore[call-overload]
+    ]
+    return np.einsum_path(*outlines, optimize=optimize)
 
 
 # --- tensordot ------------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ def _integers(name: str, x: Any) -> Tracer:
     positions = as_tracer(asarray(x))
     if positions.dtype.kind not in "iu":
         raise DtypeError(
-            message(f"{name}: positions are integers, found {positions.type}", "", "use astype(int)")
+            message(
+                f"{name}: positions are integers, found {positions.type}", "", "use astype(int)"
+            )
         )
     return as_tracer(positions, np.int64)
 

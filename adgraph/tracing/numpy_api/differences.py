@@ -59,42 +59,47 @@ def _along(line: Any, rank: int, axis: int) -> Any:
 
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    x = _numbers("np.gradient", as_tracer(asarray(f)))
+    x = as_tracer(asarray(f))
     listed = tuple(range(x.ndim)) if axis is None else axis
     axes = [normal_axis(i, x.ndim) for i in (listed if isinstance(listed, tuple) else (listed,))]
     if len(set(axes)) != len(axes):
         raise ShapeError(message(f"np.gradient: axis={axis} names an axis twice"))
+    spacings = [asarray(h) for h in varargs or (1.0,)]
+    if len(spacings) == 1 and not np.ndim(spacings[0]):
+        spacings *= len(axes)
+    if len(spacings) != len(axes):
+        raise DtypeError(message(f"np.gradient: {len(varargs)} spacings for {len(axes)} axes"))
+    widths = [_widths(x, h, i) for h, i in zip(spacings, axes, strict=True)]
     if edge_order not in (1, 2):
         raise ShapeError(message(f"np.gradient: edge_order={edge_order} is neither 1 nor 2"))
-    if len(varargs) not in (0, 1, len(axes)):
-        raise DtypeError(message(f"np.gradient: {len(varargs)} spacings for {len(axes)} axes"))
-    spacings = varargs or (1.0,)
-    spacings = spacings * len(axes) if len(spacings) == 1 else spacings
+    for i in axes:
+        _check_extent(x, i, edge_order)
+    x = _numbers("np.gradient", x)
     x = x if x.dtype.kind in "fc" else as_tracer(x, np.float64)
-    found = [_slope(x, h, i, edge_order) for h, i in zip(spacings, axes, strict=True)]
+    found = [_slope(x, w, i, edge_order) for w, i in zip(widths, axes, strict=True)]
     return found[0] if len(axes) == 1 else tuple(found)
 
 
-def _slope(x: Tracer, spacing: Any, axis: int, order: int) -> Any:
-    """Return the derivative along one axis."""
-    n = x.shape[axis]
-    if n < order + 1:
+def _check_extent(x: Tracer, axis: int, order: int) -> None:
+    if x.shape[axis] < order + 1:
         raise ShapeError(
             message(
                 f"np.gradient: axis {axis} of {x.type} is too short",
                 f"edge_order={order} needs at least {order + 1} elements",
             )
         )
-    widths = _widths(x, asarray(spacing), axis)
-    if type_of(widths).ndim:
-        behind, ahead = part(widths, axis, 0, n - 2), part(widths, axis, 1, n - 1)
-    else:
-        behind = ahead = widths
-    ends = part(x, axis, 0, n - 2), part(x, axis, 1, n - 1), part(x, axis, 2, n)
-    inner = _inner(*ends, behind, ahead, bool(type_of(widths).ndim))
+
+
+def _slope(x: Tracer, widths: Any, axis: int, order: int) -> Any:
+    """Return the derivative along one axis."""
+    n = x.shape[axis]
+    uneven = bool(type_of(widths).ndim)
+    behind = part(widths, axis, 0, n - 2) if uneven else widths
+    ahead = part(widths, axis, 1, n - 1) if uneven else widths
+    before, here, after = (part(x, axis, k, n - 2 + k) for k in range(3))
+    inner = _inner(before, here, after, behind, ahead, uneven)
     edges = [_edge(x, widths, axis, order, at_end) for at_end in (False, True)]
-    result = join([edges[0], inner, edges[1]], axis)
-    return as_tracer(result, x.dtype)
+    return as_tracer(join([edges[0], inner, edges[1]], axis), x.dtype)
 
 
 def _widths(x: Tracer, spacing: Any, axis: int) -> Any:

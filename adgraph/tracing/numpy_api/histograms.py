@@ -15,6 +15,7 @@ from adgraph.errors import DtypeError, ShapeError, TracingError, message
 from adgraph.ir.op import type_of
 from adgraph.ops.indexing import scatter_add
 from adgraph.tracing.numpy_api.creation import asarray
+from adgraph.tracing.numpy_api.ranges import linspace
 from adgraph.tracing.numpy_api.shape import ravel, reshape
 from adgraph.tracing.numpy_api.sorting import searchsorted
 from adgraph.tracing.numpy_api.table import implements
@@ -46,6 +47,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
             raise ShapeError(message("np.bincount: the numbers may not be negative"))
         length = max(length, int(known.max()) + 1)
     counted = _ones(numbers.shape, np.int64) if weights is None else _weights(weights, numbers)
+    if not numbers.size:
+        return as_tracer(np.zeros(length, np.int64))  # also with weights
     return binned(as_tracer(numbers, np.int64), counted, length)
 
 
@@ -91,9 +94,9 @@ def _edges(name: str, a: Tracer, bins: Any, range: Any) -> Any:
     if count < 1:
         raise ShapeError(message(f"{name}: bins={count} must be positive"))
     first, last = _ends(name, a, range)
-    dtype = result_dtype(as_tracer(first), as_tracer(last), a)
+    dtype = result_dtype(first, last, a)
     dtype = dtype if dtype.kind in "fc" else result_dtype(dtype, np.dtype(float))
-    return evenly(first, last, count, dtype)
+    return linspace(first, last, count + 1, dtype=dtype)
 
 
 def _given_edges(name: str, bins: Any) -> Any:
@@ -125,14 +128,6 @@ def _ends(name: str, a: Tracer, range: Any) -> tuple[Any, Any]:
 
 def _all_known(values: list[Any]) -> bool:
     return all(v is not None for v in values)
-
-
-def evenly(first: Any, last: Any, count: int, dtype: Any) -> Any:
-    """Return `count + 1` numbers at equal distances, as `np.linspace` does."""
-    start, stop = as_tracer(first, np.float64), as_tracer(last, np.float64)
-    numbers = np.arange(count + 1)
-    between = numbers * ((stop - start) / count) + start
-    return as_tracer(np.where(numbers == count, stop, between), dtype)
 
 
 @implements(np.histogram_bin_edges)
@@ -211,8 +206,8 @@ def _columns(sample: Any) -> list[Tracer]:
     """Return the coordinates of the samples, one array for each."""
     if isinstance(sample, (tuple, list)):
         return [ravel(asarray(x)) for x in sample]
-    x = as_tracer(asarray(sample))
-    table = x if x.ndim == 2 else reshape(x, (x.size, 1))
+    x: Any = as_tracer(asarray(sample))
+    table: Any = x if x.ndim == 2 else reshape(x, (x.size, 1))
     return [table[:, i] for i in range(table.shape[1])]
 
 

@@ -57,7 +57,7 @@ from adgraph.tracing.windows import masked_windows
 
 def getitem(x: Any, key: Any) -> Any:
     """Record `x[key]`."""
-    array, key = _without_bools(as_tracer(x), key)
+    array, key = without_bools(as_tracer(x), key)
     given, key = key, masked_windows(array, key)
     if is_masked_key(key):
         viewed = key is not given and not is_masked_key(given)
@@ -77,7 +77,7 @@ def setitem(x: Tracer, key: Any, value: Any) -> None:
     """Record `x[key] = value`."""
     value = asarray(value) if isinstance(value, (list, tuple)) else value
     _check_target(x)
-    x, key = _without_bools(x, key)
+    x, key = without_bools(x, key)
     given, key = key, masked_windows(x, key)
     if is_masked_key(key):
         if key is given or is_masked_key(given):
@@ -141,35 +141,33 @@ def expanded_key(x: Tracer, key: Any) -> list[Any]:
     return [p if p is None else _decided(p, next(extents), x) for p in expanded]
 
 
-def _without_bools(x: Tracer, key: Any) -> tuple[Tracer, Any]:
+def without_bools(x: Tracer, key: Any) -> tuple[Tracer, Any]:
     """Make a constant True or False in a key an axis of extent one, and what it selects there."""
     given = key if isinstance(key, tuple) else (key,)
-    if not any(isinstance(entry, (bool, np.bool_)) for entry in given):
+    if not any(map(_is_bool, given)):
         return x, key
-    plain_entries = [e for e in given if not isinstance(e, (bool, np.bool_))]
-    rest = [slice(None)] * (x.ndim - sum(_used(e) for e in plain_entries))
-    parts: list[Any] = []
+    rest = max(x.ndim - sum(map(_axes_of, given)), 0)
     axes: list[Any] = []
     for entry in given:
-        if isinstance(entry, (bool, np.bool_)):
-            parts.append(np.arange(int(entry)))
-            axes.append(None)
-        else:
-            parts.append(entry)
-            axes.extend(rest if entry is Ellipsis else [slice(None)] * _used(entry))
-    return basic(x, _filled(axes, x.ndim)), tuple(parts)
+        count = rest if entry is Ellipsis else _axes_of(entry)
+        axes += [None] if _is_bool(entry) else [slice(None)] * count
+    axes += [slice(None)] * (x.ndim - sum(a is not None for a in axes))
+    parts = (np.arange(int(entry)) if _is_bool(entry) else entry for entry in given)
+    return basic(x, axes), tuple(parts)
 
 
-def _used(entry: Any) -> int:
-    """Return how many axes an entry of a key takes."""
-    if entry is None or entry is Ellipsis:
+def _is_bool(entry: Any) -> bool:
+    return isinstance(entry, (bool, np.bool_))
+
+
+def _axes_of(entry: Any) -> int:
+    """Return how many axes an entry of a key selects from."""
+    if entry is None or entry is Ellipsis or _is_bool(entry):
         return 0
-    mask = isinstance(entry, (np.ndarray, Tracer, list)) and plain(entry)
-    return mask.ndim if mask is not False and mask.dtype.kind == "b" else 1
-
-
-def _filled(axes: list[Any], rank: int) -> list[Any]:
-    return axes + [slice(None)] * (rank - sum(a is not None for a in axes))
+    if not isinstance(entry, (np.ndarray, Tracer, list)):
+        return 1
+    array = plain(entry)
+    return int(array.ndim) if array.dtype.kind == "b" else 1
 
 
 def _decided(part: Any, extent: Dim, x: Tracer) -> Any:
@@ -384,6 +382,8 @@ def merged_index(arrays: list[Any], extents: Shape) -> Any:
         raise AxisIndexError(
             message(f"index arrays of shapes {shapes} do not broadcast together")
         ) from None
+    if 0 in shape:  # NumPy does not look at positions that no element is taken from
+        return np.zeros(shape, np.int64)
     total: Any = None
     for array, extent in zip(arrays, extents, strict=True):
         checked = _checked(array, extent)
@@ -422,6 +422,9 @@ def _scatter(chosen: Selection, value: Any) -> None:
     """Write parts at the selected positions."""
     view = chosen.view
     flat = reshape(transpose(view, chosen.order), chosen.flat)
+    parts = parts_of(chosen, value, view)
+    if type_of(parts).size == 0:
+        return
     known = not isinstance(chosen.indices, Tracer)
     if known and not chosen.unique and type_of(value).size != 1:
         raise TracingError(
@@ -431,7 +434,6 @@ def _scatter(chosen: Selection, value: Any) -> None:
                 "use each position once, or np.add.at(x, indices, values) to add all of them",
             )
         )
-    parts = parts_of(chosen, value, view)
     changed = ops.put(flat, parts, chosen.indices, axis=chosen.place, unique=chosen.unique)
     write(view, restored(chosen, changed))
 

@@ -20,9 +20,10 @@ def interp(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
     """At a point of `xp` the derivative by x is that of the piece on its right."""
-    values = as_tracer(asarray(fp))
-    values = as_tracer(values, np.complex128 if values.dtype.kind == "c" else np.float64)
-    points, at = (as_tracer(_real(a), np.float64) for a in (xp, x))
+    given = as_tracer(asarray(fp))
+    values: Any = as_tracer(given, np.complex128 if given.dtype.kind == "c" else np.float64)
+    points: Any = as_tracer(_real(xp), np.float64)
+    at: Any = as_tracer(_real(x), np.float64)
     if points.ndim != 1 or points.shape != values.shape:
         raise ShapeError(
             message(
@@ -50,18 +51,16 @@ def _real(a: Any) -> Any:
     return x
 
 
-def _periodic(
-    at: Tracer, points: Tracer, values: Tracer, period: Any
-) -> tuple[Any, Tracer, Tracer]:
+def _periodic(at: Any, points: Any, values: Any, period: Any) -> tuple[Any, Any, Any]:
     """Bring positions into one period, and add a point at each of its ends."""
     if not isinstance(period, Tracer) and period == 0:
         raise ShapeError(message("np.interp: period must be a non-zero value"))
     length = np.abs(period)
-    points = np.mod(points, length)  # type: ignore[assignment]  # it dispatches
+    points = np.mod(points, length)
     order = argsort(points)
-    points, values = points[order], values[order]  # type: ignore[index]
-    whole = join([points[-1:] - length, points, points[:1] + length], 0)  # type: ignore[index]
-    wide = join([values[-1:], values, values[:1]], 0)  # type: ignore[index]
+    points, values = points[order], values[order]
+    whole = join([points[-1:] - length, points, points[:1] + length], 0)
+    wide = join([values[-1:], values, values[:1]], 0)
     return np.mod(at, length), whole, wide
 
 

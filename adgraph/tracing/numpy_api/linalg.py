@@ -1,6 +1,7 @@
-"""numpy.linalg and the products of matrices; einsum and its relatives are in `contraction`.
+"""Products of matrices, solves and inverses; einsum and its relatives are in `contraction`.
 
-Integers become float64, as in NumPy; stacks of matrices broadcast over their leading axes.
+The rest of numpy.linalg is in `decompositions` and `norms`. Integers become float64, as in NumPy;
+stacks of matrices broadcast over their leading axes.
 """
 
 from __future__ import annotations
@@ -12,27 +13,22 @@ import numpy as np
 
 from adgraph.errors import MatrixError, ShapeError, message
 from adgraph.ir.op import type_of
-from adgraph.ops import decompositions
-from adgraph.ops import linalg as ops
-from adgraph.ops.reduction import root
-from adgraph.ops.reduction import unit as unit_shape
+from adgraph.ops import solves as ops
+from adgraph.ops.linalg import matmul as multiply_matrices
 from adgraph.tracing.numpy_api import reduction
 from adgraph.tracing.numpy_api.shape import (
     broadcast_to,
     matrix_transpose,
     moveaxis,
-    normal_axes,
     normal_axis,
     ravel,
     reshape,
     transpose,
 )
-from adgraph.tracing.numpy_api.table import implements, method, refuse, store
+from adgraph.tracing.numpy_api.table import implements, method, store
 from adgraph.tracing.tracer import Tracer, as_tracer, result_dtype
 
 SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
-SVDResult = type(np.linalg.svd(np.eye(1)))
-EighResult = type(np.linalg.eigh(np.eye(1)))
 
 
 # --- products -------------------------------------------------------------------------------------
@@ -60,8 +56,8 @@ def matmul(x1: Any, x2: Any, /) -> Any:
 def matrix_product(a: Tracer, b: Tracer) -> Any:
     """Multiply stacks of matrices of one dtype; BLAS has none for integers and bools."""
     if a.dtype.kind in "fc":
-        return ops.matmul(a, b)
-    (infer,) = ops.matmul.result_types((a.type, b.type), {})
+        return multiply_matrices(a, b)
+    (infer,) = multiply_matrices.result_types((a.type, b.type), {})
     left = reshape(a, (*a.shape, 1))
     right = reshape(b, (*b.shape[:-2], 1, *b.shape[-2:]))
     if a.dtype.kind == "b":
@@ -90,7 +86,8 @@ def dot_method(a: Tracer, b: Any, out: Any = None) -> Any:
     return dot(a, b, out)
 
 
-def _conjugate(x: Tracer) -> Any:
+def conjugate(x: Any) -> Any:
+    """Return the conjugate of complex numbers, and real ones as they are."""
     return np.conjugate(x) if x.dtype.kind == "c" else x
 
 
@@ -98,7 +95,7 @@ def _conjugate(x: Tracer) -> Any:
 def vdot(a: Any, b: Any, /) -> Any:
     x, y = ravel(a), ravel(b)
     _check_length("np.vdot", x, y)
-    return matmul(_conjugate(x), y)
+    return matmul(conjugate(x), y)
 
 
 def _check_length(name: str, x: Tracer, y: Tracer) -> None:
@@ -113,7 +110,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     a, b = as_tracer(x1), as_tracer(x2)
     last = [moveaxis(x, axis, -1) for x in (a, b)]
     _check_length("np.vecdot", *last)
-    return reduction.sum(_conjugate(last[0]) * last[1], -1)
+    return reduction.sum(conjugate(last[0]) * last[1], -1)
 
 
 @implements(np.matvec)
@@ -123,7 +120,7 @@ def matvec(x1: Any, x2: Any, /) -> Any:
 
 @implements(np.vecmat)
 def vecmat(x1: Any, x2: Any, /) -> Any:
-    row = np.expand_dims(_conjugate(as_tracer(x1)), -2)
+    row = np.expand_dims(conjugate(as_tracer(x1)), -2)
     product = matmul(row, x2)
     return reshape(product, (*product.shape[:-2], product.shape[-1]))
 
@@ -213,15 +210,16 @@ def _minor(x: list[Any], y: list[Any], i: int, j: int) -> Any:
 # --- square matrices ------------------------------------------------------------------------------
 
 
-def _float_dtype(*arrays: Any) -> np.dtype[Any]:
+def float_dtype(*arrays: Any) -> np.dtype[Any]:
     """Return the dtype in which numpy.linalg computes."""
     dtype = result_dtype(*(type_of(a).dtype for a in arrays))
     return dtype if dtype.kind in "fc" else np.dtype(float)
 
 
-def _matrix(a: Any) -> Tracer:
+def matrix(a: Any) -> Tracer:
+    """Return an argument in the dtype in which numpy.linalg computes."""
     x = as_tracer(a)
-    return as_tracer(x, _float_dtype(x))
+    return as_tracer(x, float_dtype(x))
 
 
 @implements(np.linalg.solve)
@@ -230,95 +228,57 @@ def solve(a: Any, b: Any) -> Any:
 
     As in NumPy 2, `b` is a vector only if it has one axis, else a stack of matrices.
     """
-    dtype = _float_dtype(a, b)
-    matrix, right = as_tracer(a, dtype), as_tracer(b, dtype)
+    square, right, vector = system("np.linalg.solve", a, b)
+    x = solved(square, right)
+    return reshape_last(x) if vector else x
+
+
+def system(name: str, a: Any, b: Any) -> tuple[Tracer, Tracer, bool]:
+    """Return a matrix and columns of one dtype, and whether they are those of one vector."""
+    dtype = float_dtype(a, b)
+    square, right = as_tracer(a, dtype), as_tracer(b, dtype)
+    ops.check_square(f"{name}: the matrix", square.type)
     vector = right.ndim == 1
     columns = reshape(right, (*right.shape, 1)) if vector else right
-    factors, pivots = ops.lu(matrix)
-    if columns.ndim < 2 or columns.shape[-2] != matrix.shape[-1]:
+    if columns.ndim < 2 or columns.shape[-2] != square.shape[-1]:
         raise ShapeError(
             message(
-                f"np.linalg.solve: a matrix of shape {matrix.shape} and a right-hand side of shape "
+                f"{name}: a matrix of shape {square.shape} and a right-hand side of shape "
                 f"{right.shape} do not fit",
                 "the right-hand side needs as many rows as the matrix; one with more than one axis "
                 "is a stack of matrices",
-                "write np.linalg.solve(a, b[..., None])[..., 0] for a stack of vectors",
+                f"write {name}(a, b[..., None])[..., 0] for a stack of vectors",
             )
         )
-    stack = np.broadcast_shapes(matrix.shape[:-2], columns.shape[:-2])
-    operands = (
-        broadcast_to(matrix, stack + matrix.shape[-2:]),
-        broadcast_to(factors, stack + factors.shape[-2:]),
-        broadcast_to(pivots, stack + pivots.shape[-1:]),
-        broadcast_to(columns, stack + columns.shape[-2:]),
-    )
-    x = ops.lu_solve(*operands, transposed=False)
-    return reshape(x, x.shape[:-1]) if vector else x
+    return square, columns, vector
+
+
+def stacked(*arrays: tuple[Tracer, int]) -> list[Any]:
+    """Broadcast arrays against each other, but for so many last axes of each."""
+    stack = np.broadcast_shapes(*(x.shape[: x.ndim - core] for x, core in arrays))
+    return [broadcast_to(x, stack + x.shape[x.ndim - core :]) for x, core in arrays]
+
+
+def solved(square: Tracer, columns: Tracer, *, transposed: bool = False) -> Any:
+    """Solve for columns."""
+    factors, pivots = ops.lu(square)
+    operands = stacked((square, 2), (factors, 2), (pivots, 1), (columns, 2))
+    return ops.lu_solve(*operands, transposed=transposed)
 
 
 @implements(np.linalg.inv)
 def inv(a: Any) -> Any:
-    return ops.inv(_matrix(a))
+    return ops.inv(matrix(a))
 
 
 @implements(np.linalg.det)
 def det(a: Any) -> Any:
-    return ops.det(_matrix(a))
+    return ops.det(matrix(a))
 
 
 @implements(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
-    return SlogdetResult(*ops.slogdet(_matrix(a)))
-
-
-@implements(np.linalg.cholesky)
-def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    x = _matrix(a)
-    if not upper:
-        return ops.cholesky(x)
-    return matrix_transpose(ops.cholesky(matrix_transpose(x)))
-
-
-@implements(np.linalg.eigh)
-def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  NumPy's name
-    return EighResult(*decompositions.eigh(_lower(a, UPLO)))
-
-
-@implements(np.linalg.eigvalsh)
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803
-    return decompositions.eigh(_lower(a, UPLO))[0]
-
-
-def _lower(a: Any, uplo: str) -> Any:
-    """Return a matrix whose lower triangle is the one that is to be read."""
-    if uplo.upper() not in ("L", "U"):
-        raise ValueError(message(f"UPLO={uplo!r} names no triangle", "", 'write "L" or "U"'))
-    x = _matrix(a)
-    return x if uplo.upper() == "L" else _conjugate(matrix_transpose(x))
-
-
-@implements(np.linalg.svd)
-def svd(
-    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
-) -> Any:
-    refuse("np.linalg.svd", hermitian=hermitian)
-    x = _matrix(a)
-    _check_matrices("np.linalg.svd", x)
-    if not compute_uv:
-        return decompositions.SVD[False](x)[1]
-    return SVDResult(*decompositions.SVD[full_matrices and x.shape[-1] != x.shape[-2]](x))
-
-
-@implements(np.linalg.svdvals)
-def svdvals(x: Any, /) -> Any:
-    return svd(x, compute_uv=False)
-
-
-def _check_matrices(name: str, x: Tracer) -> None:
-    if x.ndim < 2:
-        raise MatrixError(
-            message(f"{name} of an array of shape {x.shape}", "a matrix has at least two axes")
-        )
+    return SlogdetResult(*ops.slogdet(matrix(a)))
 
 
 @implements(np.linalg.matrix_transpose)
@@ -347,6 +307,43 @@ def _power(x: Tracer, n: int) -> Any:
     return matmul(square, x) if n % 2 else square
 
 
+@implements(np.linalg.tensorsolve)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    x, right = as_tracer(a), as_tracer(b)
+    order = list(range(x.ndim))
+    for axis in axes or ():
+        order.remove(normal_axis(axis, x.ndim))
+        order.append(normal_axis(axis, x.ndim))
+    turned = transpose(x, tuple(order))
+    shape = turned.shape[-(x.ndim - right.ndim) :]
+    size = math.prod(shape)
+    if x.size != size**2:
+        raise MatrixError(
+            message(
+                f"np.linalg.tensorsolve: arrays of shapes {x.shape} and {right.shape} do not fit",
+                "the axes that are solved for need as many elements as the others",
+            )
+        )
+    return reshape(solve(reshape(turned, (size, size)), ravel(right)), shape)
+
+
+@implements(np.linalg.tensorinv)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    x = as_tracer(a)
+    if ind <= 0:
+        raise ShapeError(message(f"np.linalg.tensorinv: ind={ind} must be positive"))
+    rows, columns = x.shape[ind:], x.shape[:ind]
+    size = math.prod(rows)
+    if size != math.prod(columns):
+        raise MatrixError(
+            message(
+                f"np.linalg.tensorinv of an array of shape {x.shape} with ind={ind}",
+                "the first axes need as many elements as the others",
+            )
+        )
+    return reshape(inv(reshape(x, (size, size))), (*rows, *columns))
+
+
 @implements(np.linalg.multi_dot)
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     parts = [as_tracer(a) for a in arrays]
@@ -361,73 +358,3 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     ends = (labels[0] if parts[0].ndim > 1 else "") + (labels[-1] if parts[-1].ndim > 1 else "")
     result = np.einsum(f"{','.join(terms)}->{ends}", *parts)
     return store(result, out, "np.linalg.multi_dot")
-
-
-# --- norms ----------------------------------------------------------------------------------------
-
-
-@implements(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """The derivative of a 2-norm or Frobenius norm at zero is 0 by convention."""
-    a = _matrix(x)
-    if axis is None:
-        if ord is not None and a.ndim not in (1, 2):
-            raise ShapeError(
-                message(f"np.linalg.norm with ord={ord!r} of an array of shape {a.shape}")
-            )
-        axes = tuple(range(a.ndim))
-    else:
-        axes = tuple(normal_axis(i, a.ndim) for i in (axis if isinstance(axis, tuple) else (axis,)))
-    if ord is None or (len(axes) == 1 and ord == 2) or (len(axes) == 2 and ord in ("fro", "f")):
-        return root(reduction.sum(_squared_size(a), axes, keepdims=keepdims))
-    if len(axes) == 1:
-        return _vector_norm(a, ord, axes, keepdims)
-    if len(axes) == 2:
-        return _matrix_norm(a, ord, axes, keepdims)
-    raise ShapeError(message(f"np.linalg.norm: axis={axis} names more than two axes"))
-
-
-def _squared_size(x: Tracer) -> Any:
-    return np.square(np.abs(x)) if x.dtype.kind == "c" else x * x
-
-
-def _vector_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if isinstance(order, str):
-        raise ShapeError(message(f"np.linalg.norm: ord={order!r} is no order of a vector norm"))
-    size = np.abs(x)
-    if order == math.inf:
-        return reduction.max(size, axes, keepdims=keepdims)
-    if order == -math.inf:
-        return reduction.min(size, axes, keepdims=keepdims)
-    if order == 0:
-        return as_tracer(reduction.count_nonzero(x, axes, keepdims=keepdims), size.dtype)
-    if order == 1:
-        return reduction.sum(size, axes, keepdims=keepdims)
-    return np.power(reduction.sum(np.power(size, order), axes, keepdims=keepdims), 1.0 / order)
-
-
-def _matrix_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if order not in (1, -1, math.inf, -math.inf):
-        refuse("np.linalg.norm", ord=order)
-    rows, columns = axes
-    first, second = (rows, columns) if abs(order) == 1 else (columns, rows)
-    sums = reduction.sum(np.abs(x), first, keepdims=True)
-    extremum = reduction.max if order > 0 else reduction.min
-    result = extremum(sums, second, keepdims=True)
-    return result if keepdims else np.squeeze(result, axis=axes)
-
-
-@implements(np.linalg.vector_norm)
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
-    a = as_tracer(x)
-    axes = normal_axes(axis, a.ndim)
-    rest = [i for i in range(a.ndim) if i not in axes]
-    turned = transpose(a, (*rest, *axes))
-    flat = reshape(turned, (*(a.shape[i] for i in rest), math.prod(a.shape[i] for i in axes)))
-    result = norm(flat, ord, -1)
-    return reshape(result, unit_shape(a.shape, axes)) if keepdims else result
-
-
-@implements(np.linalg.matrix_norm)
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    return norm(x, ord, (-2, -1), keepdims)

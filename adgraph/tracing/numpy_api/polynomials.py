@@ -131,7 +131,7 @@ def poly(seq_of_zeros: Any) -> Any:
     """Multiply the factors of the zeros, or of the eigenvalues of a matrix."""
     zeros = atleast_1d(as_tracer(asarray(seq_of_zeros)))
     if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1] and zeros.shape[0]:
-        zeros = np.linalg.eigvals(zeros)  # type: ignore[call-overload]  # it dispatches
+        zeros = np.linalg.eigvals(zeros)
     elif zeros.ndim != 1:
         raise ShapeError(message(f"np.poly takes one axis or a square matrix, found {zeros.type}"))
     if zeros.dtype.kind == "c":
@@ -146,7 +146,7 @@ def poly(seq_of_zeros: Any) -> Any:
     result = as_tracer(np.ones(1, zeros.dtype))
     for i in range(zeros.size):
         one = as_tracer(np.ones(1, zeros.dtype))
-        result = convolve(result, join([one, -zeros[i : i + 1]], 0))  # type: ignore[index]
+        result = convolve(result, join([one, -zeros[i : i + 1]], 0))
     return result
 
 
@@ -161,7 +161,7 @@ def roots(p: Any) -> Any:
     first: Any = -wide[1:] / wide[0]  # type: ignore[index]
     below = as_tracer(np.eye(size - 1, size, dtype=wide.dtype))
     companion = join([reshape(first, (1, size)), below], 0)
-    return np.linalg.eigvals(companion)  # type: ignore[call-overload]  # it dispatches
+    return np.linalg.eigvals(companion)
 
 
 # --- least squares --------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def polyfit(
     if values.shape[0] != at.size:
         raise DtypeError(message(f"np.polyfit: {values.shape[0]} values for {at.size} positions"))
     order = int(deg) + 1
-    left: Any = np.vander(at, order)  # type: ignore[call-overload]  # it dispatches
+    left: Any = np.vander(at, order)
     if w is not None:
         weights: Any = as_tracer(asarray(w)) + 0.0
         left = left * weights[:, None]

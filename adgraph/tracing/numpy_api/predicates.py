@@ -100,12 +100,11 @@ def isrealobj(x: Any) -> bool:
 
 @implements(np.result_type, differentiable=False)
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
-    given = (x if hasattr(x, "dtype") or _is_number(x) else np.dtype(x) for x in arrays_and_dtypes)
+    given = (x if isinstance(x, _OPERANDS) else np.dtype(x) for x in arrays_and_dtypes)
     return result_dtype(*given)
 
 
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (bool, int, float, complex, list, tuple))
+_OPERANDS = (Tracer, np.ndarray, np.generic, np.dtype, bool, int, float, complex)
 
 
 @implements(np.can_cast, differentiable=False)

@@ -32,9 +32,21 @@ from adgraph.tracing.tracer import Tracer, as_tracer, integer, result_dtype
 Axis = int | tuple[int, ...] | None
 
 
+def folded_axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """Return `axis=` of a fold; as in NumPy a number has an axis 0, which is no axis."""
+    return () if rank == 0 and axis in (0, -1) else normal_axes(axis, rank)
+
+
+def one_axis(x: Tracer, axis: int | None) -> tuple[Any, int]:
+    """Return what is searched or scanned along one axis: without `axis=` all elements."""
+    if axis is None or (not x.ndim and axis in (0, -1)):
+        return ravel(x), 0
+    return x, normal_axis(axis, x.ndim)
+
+
 def fold(op: Op, x: Tracer, axis: Any, keepdims: bool) -> Any:
     """Apply a folding op over `axis=`, and keep the axes with extent one if asked."""
-    axes = normal_axes(axis, x.ndim)
+    axes = folded_axes(axis, x.ndim)
     result = op(x, axis=axes) if axes else strong(x)
     return reshape(result, ops.unit(x.shape, axes)) if keepdims else result
 
@@ -58,7 +70,7 @@ def number_of(x: Tracer, axis: Any, where: Any, keepdims: bool) -> Any:
 
     The array broadcasts against the results of the folds.
     """
-    axes = normal_axes(axis, x.ndim)
+    axes = folded_axes(axis, x.ndim)
     if where is True:
         return integer(math.prod(x.shape[i] for i in axes))
     chosen = as_tracer(where, bool)
@@ -132,7 +144,7 @@ def _extremum(name: str, op: Op, combine: np.ufunc) -> Callable[..., Any]:
         if initial is None:
             return store(fold(op, x, axis, keepdims), out, f"np.{name}")
         start = as_tracer(initial, x.dtype)
-        axes = normal_axes(axis, x.ndim)
+        axes = folded_axes(axis, x.ndim)
         if x.size == 0:
             shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
             return store(strong(broadcast_to(start, shape)), out, f"np.{name}")
@@ -157,10 +169,10 @@ def _position(name: str, op: Op) -> Callable[..., Any]:
         a: Any, axis: int | None = None, out: Any = None, *, keepdims: bool = False
     ) -> Any:
         x = as_tracer(a)
-        flat, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
+        flat, place = one_axis(x, axis)
         result = op(flat, axis=place)
         if keepdims:
-            axes = tuple(range(x.ndim)) if axis is None else (place,)
+            axes = tuple(range(x.ndim)) if axis is None or not x.ndim else (place,)
             result = reshape(result, ops.unit(x.shape, axes))
         return store(result, out, f"np.{name}")
 
@@ -229,12 +241,13 @@ def _over(total: Tracer, count: Any) -> Any:
 def _variance(
     x: Tracer, axis: Any, dtype: Any, degrees: Any, keepdims: bool, where: Any, centre: Any
 ) -> Any:
-    wide = as_tracer(x, _mean_dtype(x, dtype))
+    if x.dtype.kind in "biu":
+        dtype = _mean_dtype(x, dtype)
     if centre is None:
-        centre = mean(wide, axis, None, None, True, where=where)
-    deviation = wide - centre
-    square = np.square(np.abs(deviation)) if wide.dtype.kind == "c" else deviation * deviation
-    total = sum(square, axis, None, None, keepdims, where=where)
+        centre = mean(x, axis, dtype, None, True, where=where)
+    deviation = x - centre
+    square = np.square(np.abs(deviation)) if deviation.dtype.kind == "c" else deviation * deviation
+    total = sum(square, axis, dtype, None, keepdims, where=where)
     count = number_of(x, axis, where, keepdims)
     if isinstance(count, Tracer):
         return _over(total, np.maximum(as_tracer(count, total.dtype) - degrees, 0))
@@ -338,7 +351,7 @@ def _scan(name: str, scan: Callable[[Tracer, int], Any]) -> Callable[..., Any]:
     def scanned(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
         x = as_tracer(a)
         x = as_tracer(x, _sum_dtype(x, dtype))
-        flat, place = (ravel(x), 0) if axis is None else (x, normal_axis(axis, x.ndim))
+        flat, place = one_axis(x, axis)
         return store(scan(flat, place), out, f"np.{name}")
 
     return scanned
@@ -370,8 +383,8 @@ def _from_start(name: str, scanned: Callable[..., Any], start: int) -> Callable[
                     "with several axes it must be said along which one",
                 )
             )
-        place = 0 if axis is None else normal_axis(axis, a.ndim)
-        result = scanned(np.atleast_1d(a), place, dtype)
+        line, place = one_axis(a, axis)
+        result = scanned(line, place, dtype)
         if include_initial:
             edge = np.full(ops.unit(result.shape, (place,)), start, result.dtype)
             result = np.concatenate([edge, result], axis=place)
@@ -410,7 +423,7 @@ def logsumexp(
     logarithm = np.log(np.where(empty, np.ones((), x.dtype), total)) + shift
     result = np.where(empty, as_tracer(-math.inf, x.dtype), logarithm)
     if not keepdims:
-        result = reshape(result, ops.kept(x.shape, normal_axes(axis, x.ndim)))
+        result = reshape(result, ops.kept(x.shape, folded_axes(axis, x.ndim)))
     if initial is not None:
         result = np.logaddexp(result, as_tracer(initial, x.dtype))
     return store(result, out, "np.logaddexp.reduce")

@@ -56,7 +56,7 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "while tracing there are no numbers yet that Python or a file could hold",
-        "convert the results outside the traced function: f(x).tolist()",
+        "do it with the results, outside the traced function; list(x) gives traced numbers",
         _methods("dump dumps tobytes tofile tolist"),
     ),
     Refusal(

@@ -31,6 +31,7 @@ from adgraph.tracing.numpy_api.indexing import (
     plain,
     restored,
     selection,
+    without_bools,
     writable,
     written,
 )
@@ -50,9 +51,9 @@ ROUNDS = 32
 @ufunc_method(np.add, "at")
 def add_at(a: Any, indices: Any, b: Any) -> None:
     """Record `np.add.at`: every value is added, also where a position repeats."""
-    x = writable(a, "np.add.at")
+    x, indices = without_bools(writable(a, "np.add.at"), indices)
     parts = indices if isinstance(indices, tuple) else (indices,)
-    if isinstance(parts[0], Masked):
+    if parts and isinstance(parts[0], Masked):
         _add_at_masked(x, parts, b)
         return
     if isinstance(b, Masked) or is_masked_key(indices) or not _has_positions(x, indices):
@@ -107,7 +108,7 @@ def _applies(ufunc: np.ufunc) -> None:
     @ufunc_method(ufunc, "at", has_derivative(ufunc))
     def at(a: Any, indices: Any, *operand: Any) -> None:
         name = f"np.{ufunc.__name__}.at"
-        x = writable(a, name)
+        x, indices = without_bools(writable(a, name), indices)
         if is_masked_key(indices) or not _has_positions(x, indices):
             _at_once(ufunc, x, indices, *operand)
             return
@@ -193,6 +194,8 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     x = writable(a, "np.put")
     positions = clamped(plain(ind), x.size, mode)
     count = type_of(positions).size
+    if not count:
+        return
     values = as_tracer(asarray(v))
     values = values if values.size == 1 else resize(ravel(values), (count,))
     write_flat(x, reshape(positions, (count,)), reshape(values, (-1,)))

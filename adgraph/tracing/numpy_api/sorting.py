@@ -171,6 +171,7 @@ def _common(*arrays: Any) -> tuple[Tracer, ...]:
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     if side not in ("left", "right"):
         raise ShapeError(message(f"np.searchsorted: side={side!r} is neither 'left' nor 'right'"))
+    line: Any
     line, values = _common(a, v)
     if line.ndim != 1:
         raise ShapeError(message(f"np.searchsorted needs one axis to search in, found {line.type}"))
@@ -180,7 +181,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
             raise ShapeError(
                 message(f"np.searchsorted: sorter= of shape {order.shape} for {line.type}")
             )
-        line = np.take(line, order)  # type: ignore[call-overload]  # it dispatches
+        line = line[order]
     found = search(line, ravel(values), right=side == "right")
     return reshape(found, values.shape)
 
@@ -200,7 +201,8 @@ def search_rows(lines: Any, values: Any) -> Any:
 @implements(np.digitize, differentiable=False)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """Traced bins may rise or fall; that they do either is not checked."""
-    values, edges = as_tracer(asarray(x)), as_tracer(asarray(bins))
+    values = as_tracer(asarray(x))
+    edges: Any = as_tracer(asarray(bins))
     if values.dtype.kind == "c":
         raise DtypeError(message("np.digitize: x may not be complex"))
     if edges.ndim != 1:
@@ -232,7 +234,6 @@ def isin(
     values, tests = _common(element, test_elements)
     if not tests.size:
         return as_tracer(np.full(values.shape, invert))
-    line = ordered(ravel(tests), 0)
-    found = np.minimum(searchsorted(line, values), tests.size - 1)
-    nearest = line[found]
+    line: Any = ordered(ravel(tests), 0)
+    nearest = line[np.minimum(searchsorted(line, values), tests.size - 1)]
     return np.not_equal(nearest, values) if invert else np.equal(nearest, values)

@@ -8,7 +8,6 @@ Hyndman and Fan, "Sample quantiles in statistical packages", The American Statis
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from adgraph.tracing.tracer import Tracer, as_tracer, known_value, result_dtype
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _rows(x: Tracer, axis: Any) -> Tracer:
+def _rows(x: Tracer, axis: Any) -> Any:
     """Return the array with the axes that are folded made one, the last."""
     axes = normal_axes(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
@@ -51,12 +50,12 @@ def _real_numbers(name: str, a: Any) -> Tracer:
     return x
 
 
-def _count_numbers(rows: Tracer) -> Any:
+def _count_numbers(rows: Any) -> Any:
     """Return how many elements of each row are not nan, in a last axis of extent one."""
     return np.sum(~np.isnan(rows), axis=-1, keepdims=True)
 
 
-def _nan_like(rows: Tracer, result: Any) -> Any:
+def _nan_like(rows: Any, result: Any) -> Any:
     """Replace the results of sorted rows with nan in them by nan."""
     if rows.dtype.kind != "f":
         return result
@@ -158,16 +157,17 @@ def _bounded(position: Any, n: Any) -> Any:
     return np.maximum(np.minimum(position, n - 1), 0).astype(np.int64)
 
 
-def _elements(rows: Tracer, positions: Any) -> Any:
+def _elements(rows: Any, positions: Any) -> Any:
     """Gather from sorted rows at positions common to all rows, or different in each."""
     if type_of(positions).ndim == 1:
-        return np.take(rows, positions, axis=-1)  # type: ignore[call-overload]  # it dispatches
+        return np.take(rows, positions, axis=-1)
     return take_along_axis(rows, positions, -1)
 
 
-def _between(rows: Tracer, n: Any, q: Any, method: str, dtype: Any) -> Any:
+def _between(rows: Any, n: Any, q: Any, method: str, dtype: Any) -> Any:
     """Return the quantiles `q` (one axis) of sorted rows with `n` numbers each."""
-    position = _position(method, n, q)
+    numbers = n.astype(q.dtype) if isinstance(n, Tracer) and q.dtype.kind == "f" else n
+    position = _position(method, numbers, q)
     whole = position.dtype.kind in "iu" and method == "linear"
     if whole or method in DISCRETE:
         chosen = position if whole else _chosen(method, position)
@@ -235,7 +235,7 @@ def _quantile(name: str, scale: float, skips: bool) -> Any:
         else:
             n = _count_numbers(rows) if skips and x.dtype.kind == "f" else rows.shape[-1]
             rows = ordered(rows, rows.ndim - 1)
-            dtype = x.dtype if weak and x.dtype.kind == "f" else None
+            dtype = (x.dtype if x.dtype.kind == "f" else np.float64) if weak else None
             found = _between(rows, n, line, method, dtype)
             found = found if skips else _nan_like(rows, found)
         turned = moveaxis(found, -1, 0)
@@ -246,7 +246,7 @@ def _quantile(name: str, scale: float, skips: bool) -> Any:
     return quantile
 
 
-def _weighted(rows: Tracer, q: Any, weights: Tracer, skips: bool) -> Any:
+def _weighted(rows: Any, q: Any, weights: Any, skips: bool) -> Any:
     """Return the elements at which the share of the weights of smaller ones reaches `q`."""
     n = rows.shape[-1]
     order = argsort(rows)
@@ -305,7 +305,7 @@ def cov(
     *,
     dtype: Any = None,
 ) -> Any:
-    if ddof is not None and operator.index(ddof) != ddof:
+    if ddof is not None and int(ddof) != ddof:
         raise ShapeError(message(f"np.cov: ddof={ddof} must be an integer"))
     freedom = (0 if bias else 1) if ddof is None else ddof
     given = [as_tracer(asarray(x)) for x in (m, y) if x is not None]

@@ -8,12 +8,13 @@ Other associative ufuncs are reduced in halves and accumulated in steps of 1, 2,
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError, message
+from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ops import reduction as ops
 from adgraph.ops.kinds import resolve_dtypes
 from adgraph.tracing.numpy_api import reduction
@@ -66,6 +67,7 @@ for _ufunc, _function in _REDUCTIONS:
 def _accumulates(ufunc: np.ufunc, function: Function) -> None:
     @ufunc_method(ufunc, "accumulate")
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+        _line(f"np.{ufunc.__name__}.accumulate", as_tracer(array), axis)
         return function(array, axis, dtype, out)
 
 
@@ -73,6 +75,13 @@ _accumulates(np.add, reduction.cumsum)
 _accumulates(np.multiply, reduction.cumprod)
 
 # --- of associative ufuncs ------------------------------------------------------------------------
+
+
+def _line(name: str, x: Tracer, axis: Any) -> int:
+    """Return the axis along which elements are accumulated, or the pieces lie."""
+    if not x.ndim:
+        raise DtypeError(message(f"{name} of a number {x.type}", "it needs an axis"))
+    return normal_axis(axis, x.ndim)
 
 
 def _converted(ufunc: np.ufunc, array: Any, dtype: Any) -> Tracer:
@@ -96,11 +105,12 @@ def _in_halves(ufunc: np.ufunc) -> None:
         where: Any = True,
     ) -> Any:
         x = _converted(ufunc, array, dtype)
-        start = ufunc.identity if initial is None else initial
+        identity = None if ufunc.identity is None else np.asarray(ufunc.identity).astype(x.dtype)
+        start = identity if initial is None else initial
         if where is not True:
-            neutral = initial if ufunc.identity is None else ufunc.identity
+            neutral = initial if identity is None else identity
             x = reduction.selected(x, where, _given(name, neutral), name)
-        axes = normal_axes(axis, x.ndim)
+        axes = reduction.folded_axes(axis, x.ndim)
         if not all(x.shape[i] for i in axes):
             shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
             result: Any = np.full(shape, _given(name, start), x.dtype)
@@ -128,7 +138,8 @@ def _given(name: str, start: Any) -> Any:
 def _halved(ufunc: np.ufunc, x: Tracer, axes: tuple[int, ...]) -> Any:
     """Combine the first half of the elements with the second until there is one."""
     rest = tuple(i for i in range(x.ndim) if i not in axes)
-    rows = reshape(transpose(x, (*axes, *rest)), (-1, *ops.kept(x.shape, axes)))
+    count = math.prod(x.shape[i] for i in axes)
+    rows = reshape(transpose(x, (*axes, *rest)), (count, *ops.kept(x.shape, axes)))
     while rows.shape[0] > 1:
         n, half = rows.shape[0], rows.shape[0] // 2
         pairs = ufunc(part(rows, 0, 0, half), part(rows, 0, half, 2 * half))
@@ -140,7 +151,7 @@ def _in_steps(ufunc: np.ufunc) -> None:
     @ufunc_method(ufunc, "accumulate", has_derivative(ufunc))
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
         x = _converted(ufunc, array, dtype)
-        place = normal_axis(axis, x.ndim)
+        place = _line(f"np.{ufunc.__name__}.accumulate", x, axis)
         extent, step = x.shape[place], 1
         result = strong(x)
         while step < extent:
@@ -171,7 +182,7 @@ def _takes_away(ufunc: np.ufunc, combine: np.ufunc) -> None:
     name = f"np.{ufunc.__name__}"
 
     def ends(x: Tracer, axis: Axis) -> tuple[Any, Any, int]:
-        axes = normal_axes(axis, x.ndim)
+        axes = reduction.folded_axes(axis, x.ndim)
         if len(axes) != 1 or not x.shape[axes[0]]:
             raise ShapeError(
                 message(
@@ -184,6 +195,9 @@ def _takes_away(ufunc: np.ufunc, combine: np.ufunc) -> None:
         extent = x.shape[place]
         return part(x, place, 0, 1), part(x, place, 1, extent), place
 
+    def others(x: Tracer, place: int, where: Any = True) -> Any:
+        return UFUNC_METHODS[combine, "reduce"](x, place, x.dtype, keepdims=True, where=where)
+
     @ufunc_method(ufunc, "reduce")
     def reduce(
         array: Any,
@@ -192,22 +206,29 @@ def _takes_away(ufunc: np.ufunc, combine: np.ufunc) -> None:
         out: Any = None,
         keepdims: bool = False,
         initial: Any = None,
+        where: Any = True,
     ) -> Any:
         x = _converted(ufunc, array, dtype)
-        first, rest, place = ends(x, axis)
-        if initial is not None:
-            first, rest = as_tracer(initial, x.dtype), x
-        others = UFUNC_METHODS[combine, "reduce"](rest, place, x.dtype, keepdims=True)
-        result = ufunc(first, others)
-        shape = ops.unit(x.shape, (place,)) if keepdims else ops.kept(x.shape, (place,))
+        axes = reduction.folded_axes(axis, x.ndim)
+        if initial is not None and len(axes) < 2:
+            total = others(x, axes[0], where) if axes else reduction.selected(x, where, combine.identity, name)
+            result = ufunc(as_tracer(initial, x.dtype), total)
+        elif where is not True:
+            result = _given(f"{name}.reduce", None)
+        elif axes:
+            first, rest, place = ends(x, axis)
+            result = ufunc(first, others(rest, place))
+        else:
+            result = strong(x)
+        shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
         return store(reshape(result, shape), out, f"{name}.reduce")
 
     @ufunc_method(ufunc, "accumulate")
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
         x = _converted(ufunc, array, dtype)
         first, rest, place = ends(x, axis)
-        others = UFUNC_METHODS[combine, "accumulate"](rest, place, x.dtype)
-        return store(join([first, ufunc(first, others)], place), out, f"{name}.accumulate")
+        taken = UFUNC_METHODS[combine, "accumulate"](rest, place, x.dtype)
+        return store(join([first, ufunc(first, taken)], place), out, f"{name}.accumulate")
 
 
 _takes_away(np.subtract, np.add)
@@ -225,7 +246,7 @@ def _of_pieces(ufunc: np.ufunc, reduce: Function) -> None:
     ) -> Any:
         name = f"np.{ufunc.__name__}.reduceat"
         x = as_tracer(array)
-        place = normal_axis(axis, x.ndim)
+        place = _line(name, x, axis)
         starts = [int(i) for i in np.asarray(indices)]
         extent = x.shape[place]
         for start in starts:

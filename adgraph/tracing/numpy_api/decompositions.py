@@ -1,0 +1,191 @@
+"""numpy.linalg: decompositions of matrices, and least squares by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adgraph.errors import MatrixError, message
+from adgraph.ops import decompositions as ops
+from adgraph.ops.constant import stop_gradient
+from adgraph.ops.matrix_functions import pinv as ops_pinv
+from adgraph.tracing.numpy_api.linalg import conjugate, float_dtype, matrix
+from adgraph.tracing.numpy_api.shape import matrix_transpose, reshape
+from adgraph.tracing.numpy_api.table import implements, refuse
+from adgraph.tracing.tracer import Tracer, as_tracer
+
+SVDResult = type(np.linalg.svd(np.eye(1)))
+EighResult = type(np.linalg.eigh(np.eye(1)))
+EigResult = type(np.linalg.eig(np.eye(1)))
+QRResult = type(np.linalg.qr(np.eye(1)))
+_UNSET: Any = object()
+
+
+@implements(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    x = matrix(a)
+    if not upper:
+        return ops.cholesky(x)
+    return matrix_transpose(ops.cholesky(matrix_transpose(x)))
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  NumPy's name
+    return EighResult(*ops.eigh(_lower(a, UPLO)))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803
+    return ops.eigh(_lower(a, UPLO))[0]
+
+
+def _lower(a: Any, uplo: str) -> Any:
+    """Return a matrix whose lower triangle is the one that is to be read."""
+    if uplo.upper() not in ("L", "U"):
+        raise ValueError(message(f"UPLO={uplo!r} names no triangle", "", 'write "L" or "U"'))
+    x = matrix(a)
+    return x if uplo.upper() == "L" else conjugate(matrix_transpose(x))
+
+
+@implements(np.linalg.eig)
+def eig(a: Any) -> Any:
+    """Results are complex, also where NumPy finds that all eigenvalues of a real matrix are real.
+
+    Values and vectors are computed in double precision, as NumPy does.
+    """
+    x = matrix(a)
+    values, vectors = ops.eig(_double(x))
+    dtype = np.result_type(x.dtype, np.complex64)
+    return EigResult(values.astype(dtype), _normalized(vectors).astype(dtype))
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Any) -> Any:
+    return eig(a)[0]
+
+
+def _double(x: Tracer) -> Any:
+    return as_tracer(x, np.result_type(x.dtype, np.float64))
+
+
+def _normalized(vectors: Any) -> Any:
+    """Say how LAPACK has normalized eigenvectors: by length, the largest component being real."""
+    if 0 in vectors.shape:
+        return vectors
+    length = np.sqrt(np.sum(np.square(np.abs(vectors)), axis=-2, keepdims=True))
+    at = np.argmax(np.abs(np.real(vectors)), axis=-2)
+    largest = np.take_along_axis(vectors, np.expand_dims(at, -2), axis=-2)
+    phase = largest / np.abs(largest)
+    return vectors * (stop_gradient(phase) / phase / length)
+
+
+@implements(np.linalg.svd)
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    x = matrix(a)
+    check_matrices("np.linalg.svd", x)
+    if hermitian:
+        return _hermitian_svd(x, compute_uv)
+    if not compute_uv:
+        return ops.SVD[False](x)[1]
+    return SVDResult(*ops.SVD[full_matrices and x.shape[-1] != x.shape[-2]](x))
+
+
+def _hermitian_svd(x: Tracer, compute_uv: bool) -> Any:
+    """The sign of an eigenvalue goes to the right vector."""
+    values, vectors = ops.eigh(x)
+    size = np.abs(values)
+    if not compute_uv:
+        return np.sort(size, axis=-1)[..., ::-1]
+    order = np.argsort(size, axis=-1)[..., ::-1]
+    sign, size = (np.take_along_axis(v, order, axis=-1) for v in (np.sign(values), size))
+    left = np.take_along_axis(vectors, order[..., None, :], axis=-1)
+    return SVDResult(left, size, conjugate(matrix_transpose(left * sign[..., None, :])))
+
+
+@implements(np.linalg.svdvals)
+def svdvals(x: Any, /) -> Any:
+    return svd(x, compute_uv=False)
+
+
+def check_matrices(name: str, x: Tracer) -> None:
+    """Refuse what is no stack of matrices."""
+    if x.ndim < 2:
+        raise MatrixError(
+            message(f"{name} of an array of shape {x.shape}", "a matrix has at least two axes")
+        )
+
+
+@implements(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    if mode not in ("reduced", "complete", "r", "raw"):
+        raise ValueError(message(f"np.linalg.qr: {mode!r} is no mode"))
+    if mode == "raw":
+        refuse("np.linalg.qr", mode=mode)
+    x: Any = matrix(a)
+    check_matrices("np.linalg.qr", x)
+    rows, columns = x.shape[-2:]
+    first = x if columns <= rows else x[..., :rows]
+    q, r = ops.qr(first, complete=mode == "complete" and rows > columns)
+    if columns > rows:
+        rest = np.matmul(conjugate(matrix_transpose(q)), x[..., rows:])
+        r = np.concatenate([r, rest], axis=-1)
+    return r if mode == "r" else QRResult(q, r)
+
+
+# --- least squares --------------------------------------------------------------------------------
+
+
+@implements(np.linalg.pinv)
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _UNSET) -> Any:
+    x = matrix(a)
+    check_matrices("np.linalg.pinv", x)
+    if rcond is not None and rtol is not _UNSET:
+        raise ValueError(message("np.linalg.pinv takes rcond= or rtol=, not both"))
+    if rcond is None:
+        rcond = 1e-15 if rtol is _UNSET else rtol
+    if rcond is None:
+        rcond = max(x.shape[-2:]) * np.finfo(x.dtype).eps
+    if hermitian:
+        lower = np.tril(x, -1)
+        x = np.tril(x) + conjugate(matrix_transpose(lower))
+    return _pseudoinverse(x, rcond, hermitian)[0]
+
+
+def _pseudoinverse(x: Any, rcond: Any, hermitian: bool = False) -> tuple[Any, Any]:
+    """Return the inverse, and which singular values count."""
+    left, size, right = svd(stop_gradient(x), full_matrices=False, hermitian=hermitian)
+    limit = np.expand_dims(rcond, -1) * size[..., :1]
+    large = size > limit
+    inverse = np.where(large, 1 / np.where(large, size, 1), 0).astype(size.dtype)
+    product = np.matmul(
+        conjugate(matrix_transpose(right)),
+        inverse[..., None] * conjugate(matrix_transpose(left)),
+    )
+    return ops_pinv(x, product), large
+
+
+@implements(np.linalg.lstsq)
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The solution of least norm; residuals are computed where m > n, whatever the rank."""
+    dtype = float_dtype(a, b)
+    x, right = as_tracer(a, dtype), as_tracer(b, dtype)
+    columns = reshape(right, (*right.shape, 1)) if right.ndim == 1 else right
+    if x.ndim != 2 or columns.ndim != 2 or columns.shape[0] != x.shape[0]:
+        raise MatrixError(
+            message(
+                f"np.linalg.lstsq: arrays of shapes {x.shape} and {right.shape} do not fit",
+                "it takes one matrix, and a vector or matrix with as many rows",
+            )
+        )
+    m, n = x.shape
+    share = np.finfo(dtype).eps * max(m, n) if rcond is None else rcond
+    inverse, large = _pseudoinverse(x, share)
+    size = svd(x, compute_uv=False)
+    found = np.matmul(inverse, columns)
+    misfit = np.sum(np.square(np.abs(np.matmul(x, found) - columns)), axis=0)
+    residuals = misfit if m > n else as_tracer(np.zeros(0, misfit.dtype))
+    rank = as_tracer(np.count_nonzero(large), np.int32)
+    return (reshape(found, (n,)) if right.ndim == 1 else found), residuals, rank, size
