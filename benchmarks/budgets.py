@@ -15,8 +15,8 @@ from collections.abc import Callable
 from adgraph.errors import BudgetError
 from adgraph.ir.graph import Graph
 from adgraph.schedule.flow import Flow
-from adgraph.schedule.pareto import Ladder, pareto
-from benchmarks.joint import chain, layered, transformer
+from adgraph.schedule.pareto import Planner, pareto
+from benchmarks.joint import chain, layered, transformer, unet
 
 FRACTIONS = (0.7, 0.5, 0.4, 0.3, 0.2)
 GRAPHS: dict[str, Callable[[], Graph]] = {
@@ -27,11 +27,20 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "layered, 1000 steps": lambda: layered(1000),
 }
 SMALL: dict[str, Callable[[], Graph]] = {
+    "layered, 4 steps": lambda: layered(4, 2, 3),
+    "layered, 6 steps": lambda: layered(6, 3, 11),
     "layered, 8 steps": lambda: layered(8, 3, 1),
+    "layered, 10 steps": lambda: layered(10, 4, 2),
     "layered, 12 steps": lambda: layered(12, 3, 7),
+    "layered, 13 steps, 4 wide": lambda: layered(13, 4, 5),
     "layered, 15 steps": lambda: layered(15, 3, 9),
     "layered, 18 steps": lambda: layered(18, 3, 6),
+    "U-Net of 2 levels": lambda: unet(2),
+    "U-Net of 3 levels": lambda: unet(3),
+    "U-Net of 5 levels": lambda: unet(5),
     "transformer, 1 block": lambda: transformer(1),
+    "chain of 3": lambda: chain(3),
+    "chain of 8": lambda: chain(8),
     "chain of 20": lambda: chain(20),
 }
 QUARTERS = (0.25, 0.5, 0.75)
@@ -49,10 +58,10 @@ def table() -> None:
 
 def _cell(graph: Graph, fraction: float) -> tuple[str, float]:
     start = time.process_time()
-    ladder = Ladder(graph)
-    base = ladder.base
+    planner = Planner(graph)
+    base = planner.base
     try:
-        point = ladder.at(base.plan.output_bytes + int(fraction * base.plan.arena_bytes))
+        point = planner.at(base.plan.output_bytes + int(fraction * base.plan.arena_bytes))
         text = f"{point.seconds / base.seconds:.3f}"
     except BudgetError:
         text = "-"
@@ -66,15 +75,15 @@ def exact(seconds: float) -> None:
     print(f"{'cost / optimum (proved)':<26}{'nodes':>6}", *(f"{q:>16.0%}" for q in QUARTERS))
     for name, build in SMALL.items():
         graph = build()
-        ladder = Ladder(graph)
-        base = ladder.base
+        planner = Planner(graph)
+        base = planner.base
         lowest = min(point.peak_bytes for point in pareto(graph))
         cells = []
         for quarter in QUARTERS:
             budget = int(lowest + quarter * (base.peak_bytes - lowest))
             flow = Flow.of(graph, base.schedule.sequence)
             cost, bound = least_cost(flow, budget, seconds=seconds)
-            ours = ladder.at(budget).seconds / base.seconds
+            ours = planner.at(budget).seconds / base.seconds
             proved = "" if cost - bound < 1e-4 else "?"
             cells.append(f"{ours:.4f} / {cost:.4f}{proved:<1}")
         print(f"{name:<26}{len(graph.nodes):>6}", *(f"{cell:>16}" for cell in cells))

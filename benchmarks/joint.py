@@ -1,7 +1,8 @@
 """Abstract joint graphs for the planner: nodes with given costs and sizes, and their adjoint.
 
 A `Primal` is built op by op; `joint` appends the adjoint and gives a graph whose estimated seconds
-and buffer bytes are those given. `transformer`, `layered` and `chain` are the graphs of the tests.
+and buffer bytes are those given. `transformer`, `unet`, `layered` and `chain` are the graphs of the
+tests.
 """
 
 from __future__ import annotations
@@ -162,6 +163,22 @@ def transformer(blocks: int, tokens: int = 256, width: int = 256, heads: int = 8
         wide = cheap([linear(h, width, 4 * width)], 4 * row, "in", 0.05)
         x = cheap([x, linear(wide, 4 * width, width)], row, "none")
     primal.op(0.01, 0.001, [x])
+    return joint(primal)
+
+
+def unet(levels: int) -> Graph:
+    """Return the gradient of a U-Net-like program: coarser and coarser, and up again with skips."""
+    primal = Primal()
+    x = primal.op(1.0, 4.0**levels, weight=1.0)
+    skips = []
+    for level in reversed(range(levels)):
+        h = primal.op(0.05 * 4.0**level, 4.0 ** (level + 1), [x], "out")
+        skips.append(h)
+        x = primal.op(2.0 * 4.0**level, 2 * 4.0**level, [h], "in", 1.0)
+    for level in range(levels):
+        up = primal.op(2.0 * 4.0**level, 4.0 ** (level + 1), [x], "in", 1.0)
+        x = primal.op(3.0 * 4.0**level, 4.0 ** (level + 1), [up, skips.pop()], "in", 1.0)
+    primal.op(0.01, 0.01, [x])
     return joint(primal)
 
 

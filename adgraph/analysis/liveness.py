@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from adgraph.errors import Location
-from adgraph.ir.code import Control, Expression, Fold, Routine
+from adgraph.ir.code import Control, Expression, Fold, Loops, Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.prune import own_operands
@@ -44,7 +44,7 @@ def roots(graph: Graph) -> dict[Value, Value]:
 def scratch_types(node: Node) -> tuple[ArrayType, ...]:
     """Return the types of the workspaces which a node needs while it runs."""
     match node.op.code:
-        case Routine(scratch=scratch):
+        case Loops(scratch=scratch) | Routine(scratch=scratch):
             return scratch(node.types, dict(node.attrs))
         case _:
             types: tuple[ArrayType, ...] = node.attrs.get("scratch", ())

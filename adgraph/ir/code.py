@@ -65,8 +65,9 @@ class Loops:
     """A kernel of its own over C-contiguous operands.
 
     `text` is the source of one function `kernel(operands..., results..., sizes...)` over flat
-    pointers that may return a nonzero status; `sizes(types, attrs)` gives its integers. In the text
-    `dtype` is the dtype of the first result; loops up to an integer `inner` are unrolled if it is
+    pointers that may return a nonzero status; `sizes(types, attrs)` gives its integers. Pointers to
+    workspaces of the types `scratch(types, attrs)` follow those to the results. In the text `dtype`
+    is the dtype of the first result; loops up to an integer `inner` are unrolled if it is
     small. `point` says what the op does at one position of the first operand's `axis`, if its last
     operand is that single position: the result is the part there, or the first operand with the
     second one in its place, or added to it.
@@ -75,6 +76,7 @@ class Loops:
     text: str
     sizes: Callable[[Types, dict[str, Any]], tuple[int, ...]]
     point: Literal["read", "write", "add"] | None = None
+    scratch: Callable[[Types, dict[str, Any]], Types] = lambda types, attrs: ()
 
 
 @dataclass(frozen=True)

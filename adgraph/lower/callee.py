@@ -38,7 +38,9 @@ def callee_of(node: Node) -> tuple[Callee, tuple[Dim, ...]]:
     text = re.sub(r"\bdtype\(", f"{cast}(", code.text)
     text, sizes = _unrolled(text, sizes)
     text = text.replace("def kernel(", f"def {node.op.name}(", 1)
-    dtypes = tuple(v.type.dtype.str[1:] for v in (*node.inputs, *node.outputs))
+    work = code.scratch(tuple(t.bounded() for t in node.types), dict(node.attrs))
+    types = (*node.types, *(v.type for v in node.outputs), *work)
+    dtypes = tuple(t.dtype.str[1:] for t in types)
     return KernelSource(node.op.name, dtypes, len(sizes), text), sizes
 
 

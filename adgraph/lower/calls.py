@@ -6,7 +6,7 @@ What cannot be written inline (BLAS, LAPACK, scans, generated products) takes ar
 
 from __future__ import annotations
 
-from adgraph.ir.code import Routine
+from adgraph.ir.code import Loops, Routine
 from adgraph.ir.graph import Node, Value
 from adgraph.lower.callee import callee_of, strided_callee_of
 from adgraph.lower.layout import Layout, c_strides
@@ -29,11 +29,11 @@ def write_call(places: Places, unit: Unit, node: Node) -> None:
         callee, integers = strided_callee_of(node, [m.strides for m in operands])
     results = [_result(places, v, borrowed) for v in node.outputs]
     scratch = []
-    if isinstance(node.op.code, Routine):
-        types = tuple(t.bounded() for t in node.types)
-        for type in node.op.code.scratch(types, dict(node.attrs)):
-            borrowed.append(slot := kernel.slot(type))
-            scratch.append(Memory(slot.pointer, 0, (), ()))
+    assert isinstance(node.op.code, (Loops, Routine))
+    types = tuple(t.bounded() for t in node.types)
+    for type in node.op.code.scratch(types, dict(node.attrs)):
+        borrowed.append(slot := kernel.slot(type))
+        scratch.append(Memory(slot.pointer, 0, (), ()))
     address = kernel.callees.setdefault(callee, f"f{len(kernel.callees)}")
     start = results if isinstance(callee, Tile) else []  # to which nothing is added
     pointers = tuple(map(kernel.access, (*operands, *results, *start, *scratch)))

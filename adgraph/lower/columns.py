@@ -20,7 +20,7 @@ from adgraph.ir.prune import own_operands
 from adgraph.ops.shape import transpose
 
 EVALUATED = 4  # what reading an element for a function counts
-ENOUGH = 2  # times that an array is read
+ENOUGH = 1.5  # times that an array is read
 
 Readers = Mapping[Value, list[Node]]
 

@@ -39,6 +39,7 @@ from adgraph.lower.pool import SplitCall, pool, split_address
 from adgraph.lower.products import prepare_bodies
 from adgraph.lower.real_interface import with_real_interface
 from adgraph.lower.region import write_kernel
+from adgraph.lower.returned import with_copied_outputs
 from adgraph.lower.split import (
     ROOM,
     Split,
@@ -132,7 +133,7 @@ def arrange(
     """Make the kernels of a program, order them and place their arrays: all but the code."""
     graph = with_real_interface(parts(graph))
     _refuse_unsupported(graph)
-    settled = join_loops(enclose(materialize(fuse(prepare_bodies(graph)))))
+    settled = join_loops(enclose(materialize(fuse(with_copied_outputs(prepare_bodies(graph))))))
     if threads > 1:
         settled = with_room(settled, threads)
     return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))
@@ -332,7 +333,7 @@ class _Writer:
             case Pieces():
                 yield from self._piece_calls(node, operands)
             case Loops():
-                yield self._loops_call(node, operands)
+                yield self._loops_call(node, operands, scratch)
             case Routine():
                 yield from self._routine_calls(node, operands, scratch)
             case _ if "in_place" in node.attrs:
@@ -462,11 +463,13 @@ class _Writer:
             0 if n == 1 else s for n, s in zip(value.type.shape, own, strict=True)
         )
 
-    def _loops_call(self, node: Node, operands: dict[Value, Address]) -> Call:
+    def _loops_call(
+        self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
+    ) -> Call:
         kernel, sizes = callee_of(node)
-        pointers = tuple(operands[v] for v in node.inputs) + tuple(
-            self._where[v] for v in node.outputs
-        )
+        given = (operands[v] for v in node.inputs)
+        work = ((ARENA, offset) for offset in scratch)
+        pointers = (*given, *(self._where[v] for v in node.outputs), *work)
         return Call(node, kernel, pointers, tuple(map(int, sizes)))
 
     def _routine_calls(

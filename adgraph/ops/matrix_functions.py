@@ -1,4 +1,4 @@
-"""Functions of matrices with derivatives of their own: the exponential and the pseudoinverse."""
+"""Functions of matrices with derivatives of their own: exponential, pseudoinverse, LU factors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from adgraph.ops.constant import stop_gradient
 from adgraph.ops.gufuncs import same_batch
 from adgraph.ops.linalg import swap
 from adgraph.ops.pairs import of_pairs
-from adgraph.ops.solves import Types, adjoint, check_square, conjugate, cubic, stack_sizes
+from adgraph.ops.solves import (
+    Types,
+    adjoint,
+    check_square,
+    conjugate,
+    cubic,
+    lu_solve,
+    stack_sizes,
+    triangular_solve,
+)
 
 # --- expm -----------------------------------------------------------------------------------------
 # The derivative in a direction is a block of the exponential of a block triangular matrix, and its
@@ -99,5 +108,44 @@ pinv: Op = register(
         batch=same_batch(lambda: pinv),
         parts=lambda a, p: p,
         flops=lambda a, p: 0.0,
+    )
+)
+
+# --- lu_factors: what is known to be L and U of the first operand, P L U, packed in one matrix ----
+# It is its value, like that of `pinv`. The interchanges of rows do not change.
+
+
+def _lower_and_upper(packed: Any) -> tuple[Any, Any]:
+    eye = np.eye(packed.shape[-1], dtype=packed.dtype)
+    return np.tril(packed, -1) + eye, np.triu(packed)
+
+
+def _lu_factors_jvp(tangents: tuple[Any, ...], y: Any, a: Any, packed: Any, pivots: Any) -> Any:
+    if tangents[0] is None:
+        return None
+    lower, upper = _lower_and_upper(y)
+    turned = lu_solve(swap(a), swap(packed), pivots, tangents[0], transposed=True)
+    inner = triangular_solve(upper, upper @ turned, lower=False, transposed=False, right=True)
+    return lower @ np.tril(inner, -1) + np.triu(inner) @ upper
+
+
+def _lu_factors_vjp(ct: Any, y: Any, a: Any, packed: Any, pivots: Any) -> tuple[Any, None, None]:
+    lower, upper = _lower_and_upper(y)
+    inner = np.tril(swap(lower) @ np.tril(ct, -1), -1) + np.triu(np.triu(ct) @ swap(upper))
+    turned = triangular_solve(upper, swap(upper) @ inner, lower=False, transposed=True, right=True)
+    return lu_solve(swap(a), swap(packed), pivots, turned, transposed=False), None, None
+
+
+lu_factors: Op = register(
+    Op(
+        name="lu_factors",
+        kind=Kind.LIBRARY,
+        evaluate=lambda a, packed, pivots: np.array(packed),
+        infer=lambda a, packed, pivots: packed,
+        jvp=_lu_factors_jvp,
+        vjp=_lu_factors_vjp,
+        batch=same_batch(lambda: lu_factors),
+        parts=lambda a, packed, pivots: packed,
+        flops=lambda a, packed, pivots: 0.0,
     )
 )

@@ -81,50 +81,92 @@ argmin = _arg_extremum("argmin", np.argmin, "<", "fold_minimum")
 
 
 # --- argsort: stable, nan last, as in NumPy -------------------------------------------------------
-# Heapsort of positions by (value, position); Williams, CACM 1964. It needs no memory of its own.
+# Short runs are sorted by insertion and merged, from one half of the workspaces to the other; the
+# merge chooses without branches. von Neumann 1945; Knuth, The Art of Computer Programming, 5.2.4.
 
-_LESS = """{0} < {1} or ({1} != {1} and {0} == {0}) or (
-                not {1} < {0} and not ({0} != {0} and {1} == {1}) and {2} < {3})"""
+_RUN = 12
 
 _ARGSORT = f"""
-def kernel(x, position, outer, n, inner):
+def kernel(x, position, keys, places, outer, n, inner):
     for i in range(outer):
         for j in range(inner):
             base = i * n * inner + j
+            count = 0
             for k in range(n):
-                position[base + k * inner] = k
-            start = n // 2
-            end = n
-            while end > 1:
-                if start > 0:
-                    start -= 1
-                else:
-                    end -= 1
-                    last = position[base + end * inner]
-                    position[base + end * inner] = position[base]
-                    position[base] = last
-                root = start
-                child = 2 * root + 1
-                while child < end:
-                    p = position[base + child * inner]
-                    if child + 1 < end:
-                        q = position[base + (child + 1) * inner]
-                        a = x[base + p * inner]
-                        b = x[base + q * inner]
-                        if {_LESS.format("a", "b", "p", "q")}:
-                            child += 1
-                            p = q
-                    r = position[base + root * inner]
-                    a = x[base + r * inner]
-                    b = x[base + p * inner]
-                    if {_LESS.format("a", "b", "r", "p")}:
-                        position[base + root * inner] = p
-                        position[base + child * inner] = r
-                        root = child
-                        child = 2 * root + 1
-                    else:
-                        child = end
+                v = x[base + k * inner]
+                if v == v:
+                    keys[count] = v
+                    places[count] = k
+                    count += 1
+            behind = count
+            if count < n:
+                for k in range(n):
+                    v = x[base + k * inner]
+                    if v != v:
+                        position[base + behind * inner] = k
+                        behind += 1
+            for start in range(0, count, {_RUN}):
+                end = min(start + {_RUN}, count)
+                for k in range(start + 1, end):
+                    v = keys[k]
+                    place = places[k]
+                    at = k
+                    while at > start:
+                        w = keys[at - 1]
+                        if v < w:
+                            keys[at] = w
+                            places[at] = places[at - 1]
+                            at -= 1
+                        else:
+                            keys[at] = v
+                            places[at] = place
+                            at = int64(-1)
+                    if at == start:
+                        keys[at] = v
+                        places[at] = place
+            width = {_RUN}
+            source = 0
+            target = n
+            while width < count:
+                for start in range(0, count, 2 * width):
+                    middle = min(start + width, count)
+                    end = min(start + 2 * width, count)
+                    left = source + start
+                    right = source + middle
+                    last = source + middle
+                    stop = source + end
+                    at = target + start
+                    if right < stop and keys[right] < keys[right - 1]:
+                        while left < last and right < stop:
+                            v = keys[left]
+                            w = keys[right]
+                            p = places[left]
+                            q = places[right]
+                            later = where(w < v, 1, 0)
+                            keys[at] = where(w < v, w, v)
+                            places[at] = where(w < v, q, p)
+                            right += later
+                            left += 1 - later
+                            at += 1
+                    for k in range(left, last):
+                        keys[at + k - left] = keys[k]
+                        places[at + k - left] = places[k]
+                    at += last - left
+                    for k in range(right, stop):
+                        keys[at + k - right] = keys[k]
+                        places[at + k - right] = places[k]
+                source = target
+                target = n - source
+                width = 2 * width
+            for k in range(count):
+                position[base + k * inner] = places[source + k]
 """
+
+
+def _argsort_scratch(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> Any:
+    """Two rows of elements, and two of positions."""
+    both = (2 * max(types[0].shape[attrs["axis"]], 1),)
+    return ArrayType(types[0].dtype, both), ArrayType(np.dtype(np.int64), both)
 
 
 def _argsort_type(x: ArrayType, *, axis: int) -> ArrayType:
@@ -139,7 +181,11 @@ argsort: Op = register(
         infer=_argsort_type,
         batch=lambda args, batched, *, axis: argsort(args[0], axis=axis + 1),
         flops=lambda x, *, axis: x.size * math.log2(max(x.shape[axis], 2)),
-        code=Loops(_ARGSORT, lambda types, attrs: split_at(types[0], attrs["axis"])),
+        code=Loops(
+            _ARGSORT,
+            lambda types, attrs: split_at(types[0], attrs["axis"]),
+            scratch=_argsort_scratch,
+        ),
         differentiable=False,
     )
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind
-from adgraph.ir.types import Shape, Slice
+from adgraph.ir.types import Index, Shape, Slice
 from adgraph.ops.constant import constant
 from adgraph.ops.reduction import reduce_sum
 from adgraph.ops.shape import broadcast, getitem, place, reshape, transpose
@@ -144,6 +144,35 @@ def _slice_of_broadcast(site: Site) -> Any:
     return site.fitted(getitem(source, index=index))
 
 
+def _slice_of_elementwise(site: Site) -> Any:
+    """Elements that nothing else reads are computed where they are wanted only.
+
+    In the body of a loop this holds for the same elements in every trip: an array that no trip
+    changes is computed once, in front of the loop.
+    """
+    inner = site.made(site.args[0], Kind.ELEMENTWISE)
+    if inner is None or len(inner.readers) != 1 or empty(site.type):
+        return None
+    index = site.attrs["index"]
+    if site.inside and not _is_fixed(index):
+        return None
+    parts = [_part(x, index, inner.type.shape) for x in inner.args]
+    return inner.op(*parts, **inner.attrs)
+
+
+def _is_fixed(index: Index) -> bool:
+    bounds = [b for i in index for b in ((i.start, i.size) if isinstance(i, Slice) else (i,))]
+    return all(isinstance(b, int) for b in bounds)
+
+
+def _part(x: Any, index: Index, shape: Shape) -> Any:
+    """Return what an operand, which may be broadcast, has to do with a slice of the result."""
+    own = index[len(shape) - x.ndim :]
+    entries = zip(own, x.shape, shape[len(shape) - x.ndim :], strict=True)
+    taken = tuple(_first_of_unit(i) if n == 1 != m else i for i, n, m in entries)
+    return getitem(x, index=taken) if taken else x
+
+
 def _first_of_unit(entry: Dim | Slice) -> int | Slice:
     return Slice(0, 1, 1) if isinstance(entry, Slice) else 0
 
@@ -238,6 +267,12 @@ VIEWS = (
     Rule("slice of everything", (getitem,), _whole_slice),
     Rule("slice twice", (getitem,), _slice_twice),
     Rule("slice of broadcast", (getitem,), _slice_of_broadcast),
+    Rule(
+        "slice of elementwise",
+        (getitem,),
+        _slice_of_elementwise,
+        behind=(Kind.ELEMENTWISE,),
+    ),
     Rule("sum over nothing", (reduce_sum,), _sum_over_nothing),
     Rule("sum twice", (reduce_sum,), _sum_twice, accepted=ORDER),
     Rule("sum of negative", (reduce_sum,), _sum_of_negative, accepted="zero signs"),

@@ -227,16 +227,17 @@ def fitted(graph: Graph, budget: Budget, threads: int = 1) -> tuple[Graph, Repor
 def _by_snapshots(kept: _Made, budget: int) -> tuple[_Made | None, _Made]:
     """Return the cheapest choice that fits, if there is one, and the one of least bytes.
 
-    Kernels that hand a tape over in blocks need no snapshots: such loops come last.
+    Loops whose tape kernels hand over in blocks may do without snapshots, or not.
     """
     handed = _handed_over(kept)
+    fitting: list[_Made] = []
     for but in (handed, ()) if handed else ((),):
         found = choices(kept.graph, but)[1:]
         made = [_Made(kept.graph, kept.threads, choice) for choice in found]
-        fitting = _first_fitting(made, budget)
-        if fitting is not None:
-            break
-    return fitting, (made or [kept])[-1]
+        first = _first_fitting(made, budget)
+        fitting += [first] if first else []
+    cheapest = min(fitting, key=lambda made: made.choice.seconds, default=None)
+    return cheapest, (made or [kept])[-1]
 
 
 def _handed_over(kept: _Made) -> tuple[int, ...]:

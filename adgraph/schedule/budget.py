@@ -10,9 +10,11 @@ import re
 
 from adgraph.errors import ShapeError, message
 from adgraph.ir.graph import Graph
-from adgraph.schedule.buffers import MayShare, never
-from adgraph.schedule.pareto import Ladder, Planned
+from adgraph.schedule.buffers import MayShare, Plan, never
+from adgraph.schedule.pareto import Planner
+from adgraph.schedule.schedule import Schedule
 
+Planned = tuple[Schedule, Plan]
 Budget = int | float  # bytes if it is an int, else a share of the peak without a budget
 
 UNITS = {
@@ -81,10 +83,10 @@ def schedule_and_plan(
 
     With a budget the plan's `peak_bytes` is at most that.
     """
-    ladder = Ladder(graph, may_share)
+    planner = Planner(graph, may_share)
     if budget is None:
-        return ladder.base.planned
-    return ladder.at(in_bytes(budget, ladder.base.peak_bytes)).planned
+        return planner.base.planned
+    return planner.at(in_bytes(budget, planner.base.peak_bytes)).planned
 
 
 def estimated_seconds(planned: Planned) -> float:

@@ -24,6 +24,43 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What all flows of a graph have in common: by node, and the bytes of every value computed.
+
+    `operands` are the values whose buffers a node reads; `outputs` are those the caller gets.
+    """
+
+    operands: dict[Node, tuple[Value, ...]]
+    scratch: dict[Node, int]
+    bytes: dict[Value, int]
+    outputs: frozenset[Value]
+
+    @staticmethod
+    def of(graph: Graph) -> Facts:
+        """Collect the facts of a graph."""
+        root = roots(graph)
+        nodes = [node for node in graph.nodes if computes(node)]
+        bytes = {v: buffer_bytes(v.type) for node in nodes for v in node.outputs}
+        operands = {node: dict.fromkeys(root[v] for v in node.inputs) for node in nodes}
+        return Facts(
+            {node: tuple(v for v in values if v in bytes) for node, values in operands.items()},
+            {node: sum(map(buffer_bytes, scratch_types(node))) for node in nodes},
+            bytes,
+            frozenset(root[v] for v in graph.outputs if root[v] in bytes),
+        )
+
+    @cached_property
+    def output_bytes(self) -> int:
+        """The bytes of the outputs."""
+        return sum(v.type.nbytes for v in self.outputs)
+
+    @cached_property
+    def seconds(self) -> dict[Node, float]:
+        """The estimated seconds of every node."""
+        return {node: node_cost(node).seconds for node in self.operands}
+
+
 @dataclass(frozen=True)
 class Flow:
     """Tasks and the instances they read and write; those of a task have consecutive numbers.
@@ -40,44 +77,47 @@ class Flow:
     scratch: tuple[int, ...]
     results: frozenset[int]
     output_bytes: int
+    facts: Facts
 
     @staticmethod
-    def of(graph: Graph, sequence: Sequence[Node]) -> Flow:
+    def of(graph: Graph, sequence: Sequence[Node], facts: Facts | None = None) -> Flow:
         """Number the tasks and instances of a sequence of the graph's nodes."""
-        root = roots(graph)
-        outputs = {root[v] for v in graph.outputs}
-        nodes = [node for node in graph.nodes if computes(node)]
-        bytes = {v: buffer_bytes(v.type) for node in nodes for v in node.outputs}
-        scratch = {node: sum(map(buffer_bytes, scratch_types(node))) for node in nodes}
-        operands = {node: dict.fromkeys(root[v] for v in node.inputs) for node in nodes}
+        facts = facts or Facts.of(graph)
         latest: dict[Value, int] = {}
         producers: list[int] = []
         sizes: list[int] = []
         reads = []
         writes = []
         for i, node in enumerate(sequence):
-            reads.append(tuple(_latest(v, latest, node) for v in operands[node] if v in bytes))
+            reads.append(tuple(_latest(v, latest, node) for v in facts.operands[node]))
             first = len(producers)
             writes.append(tuple(range(first, first + len(node.outputs))))
             latest.update(zip(node.outputs, writes[-1], strict=True))
             producers.extend(i for _ in node.outputs)
-            sizes.extend(0 if v in outputs else bytes[v] for v in node.outputs)
+            sizes.extend(0 if v in facts.outputs else facts.bytes[v] for v in node.outputs)
         return Flow(
             tuple(sequence),
             tuple(reads),
             tuple(writes),
             tuple(producers),
             tuple(sizes),
-            tuple(scratch[node] for node in sequence),
-            frozenset(latest[v] for v in outputs if v in bytes),
-            sum(v.type.nbytes for v in outputs if v in bytes),
+            tuple(facts.scratch[node] for node in sequence),
+            frozenset(latest[v] for v in facts.outputs),
+            facts.output_bytes,
+            facts,
         )
 
     @cached_property
     def seconds(self) -> tuple[float, ...]:
         """The estimated seconds of every task."""
-        known = {node: node_cost(node).seconds for node in dict.fromkeys(self.tasks)}
-        return tuple(known[node] for node in self.tasks)
+        return tuple(self.facts.seconds[node] for node in self.tasks)
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """The tasks that run for their own sake: they give a result, or what nothing reads."""
+        read = {v for operands in self.reads for v in operands}
+        results = {self.producers[v] for v in self.results}
+        return frozenset(t for t, w in enumerate(self.writes) if t in results or read.isdisjoint(w))
 
     @cached_property
     def arrays(self) -> Arrays:

@@ -2,77 +2,33 @@
 
 Three orders are tried: the one given, depth-first from the outputs, and eager (a node that frees at
 least what it needs runs as soon as it can: a weight's gradient, the last reader of a residual). The
-one with the least peak wins; the earlier one if two tie. Random orders near the given one are what
-a budget tries beside them.
+one with the least peak comes first; the earlier one if two tie. Begin with `orders`.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections.abc import Callable
-
-import numpy as np
 
 from adgraph.analysis.liveness import computes
 from adgraph.ir.graph import Graph, Node
 from adgraph.schedule.checkpoint import checkpoint
-from adgraph.schedule.flow import Flow, peak
-
-WIDTHS = (0.4, 0.1, 0.2)  # how far nodes are moved, as a part of the whole order
+from adgraph.schedule.flow import Facts, Flow, peak
 
 
-def order(graph: Graph) -> tuple[Node, ...]:
-    """Return the nodes that compute, in the order with the least peak of those tried."""
-    return orders(graph)[0]
+def orders(graph: Graph, facts: Facts | None = None) -> tuple[tuple[Node, ...], ...]:
+    """Return the orders that are tried, different ones, from the least peak.
 
-
-def orders(graph: Graph) -> tuple[tuple[Node, ...], ...]:
-    """Return the orders that are tried, different ones, from the least peak."""
-    flow = Flow.of(graph, tuple(node for node in graph.nodes if computes(node)))
-    sequences: dict[tuple[Node, ...], int] = {}
+    What the user wants to be recomputed stands in them again, if that lowers the peak.
+    """
+    flow = Flow.of(graph, tuple(node for node in graph.nodes if computes(node)), facts)
+    number = {node: task for task, node in enumerate(flow.tasks)}
+    peaks: dict[tuple[Node, ...], int] = {}
     for rule in RULES:
         tasks = rule(flow)
-        sequence = tuple(flow.tasks[task] for task in tasks)
-        sequences[sequence] = _peak(graph, flow, tasks, sequence)
-    return tuple(sorted(sequences, key=sequences.__getitem__))
-
-
-def shuffled(graph: Graph, count: int) -> tuple[tuple[Node, ...], ...]:
-    """Return orders in which nodes have been moved forth and back at random, less or more."""
-    flow = Flow.of(graph, tuple(node for node in graph.nodes if computes(node)))
-    rng = np.random.default_rng(0)
-    size = len(flow.tasks)
-    keys = (
-        np.arange(size) + WIDTHS[k % len(WIDTHS)] * size * rng.random(size) for k in range(count)
-    )
-    return tuple(tuple(flow.tasks[task] for task in _by_keys(flow, key.tolist())) for key in keys)
-
-
-def _by_keys(flow: Flow, keys: list[float]) -> list[int]:
-    """Of the tasks that are ready, the one with the least key comes next."""
-    readers = flow.readers()
-    missing = [len(operands) for operands in flow.reads]
-    ready = [(keys[task], task) for task, count in enumerate(missing) if not count]
-    heapq.heapify(ready)
-    found = []
-    while ready:
-        _, task = heapq.heappop(ready)
-        found.append(task)
-        for reader in itertools.chain.from_iterable(readers[v] for v in flow.writes[task]):
-            missing[reader] -= 1
-            if not missing[reader]:
-                heapq.heappush(ready, (keys[reader], reader))
-    return found
-
-
-def _peak(graph: Graph, flow: Flow, tasks: list[int], sequence: tuple[Node, ...]) -> int:
-    """Return the peak with the recomputations that the user asked for."""
-    lengthened = checkpoint(graph, sequence)
-    if len(lengthened) == len(sequence):
-        return peak(flow, tasks)
-    longer = Flow.of(graph, lengthened)
-    return peak(longer, range(len(longer.tasks)))
+        longer = checkpoint(graph, [flow.tasks[task] for task in tasks])
+        tasks = min(tasks, [number[node] for node in longer], key=lambda order: peak(flow, order))
+        peaks[tuple(flow.tasks[task] for task in tasks)] = peak(flow, tasks)
+    return tuple(sorted(peaks, key=peaks.__getitem__))
 
 
 def _given(flow: Flow) -> list[int]:

@@ -27,12 +27,12 @@ def keep_again(flow: Flow, order: Sequence[int], budget: int) -> Order:
 
 
 def without_unread(flow: Flow, order: Sequence[int]) -> Order:
-    """Leave out the runs of which nothing is read."""
+    """Leave out runs of which nothing is read, but of tasks that are there for their own sake."""
     lives = Lives.of(flow, order)
     needed = [False] * len(order)
     latest = {task: position for position, task in enumerate(order)}
-    for v in flow.results:
-        needed[latest[flow.producers[v]]] = True
+    for task in flow.ends:
+        needed[latest[task]] = True
     reads = zip(reversed(lives.readers.tolist()), reversed(lives.sources.tolist()), strict=True)
     for reader, source in reads:
         if needed[reader]:

@@ -20,7 +20,7 @@ from adgraph.errors import GraphError
 from adgraph.ir.evaluate import Array, evaluate_node
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.show import Names, show_node
-from adgraph.schedule.flow import Flow, Lives, profile
+from adgraph.schedule.flow import Facts, Flow, Lives, profile
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Schedule:
     steps: tuple[Step, ...]
 
     @staticmethod
-    def of(graph: Graph, sequence: Sequence[Node]) -> Schedule:
+    def of(graph: Graph, sequence: Sequence[Node], facts: Facts | None = None) -> Schedule:
         """Compute nodes in this order; give each buffer up after the last read of it."""
-        flow = Flow.of(graph, sequence)
+        flow = Flow.of(graph, sequence, facts)
         values = [v for node in sequence for v in node.outputs]
         freed: list[list[Step]] = [[] for _ in sequence]
         lives = Lives.of(flow, range(len(sequence)))

@@ -52,7 +52,7 @@ class Chain:
         if len(flow.tasks) < SHORTEST:
             return None
         lives = Lives.of(flow, range(len(flow.tasks)))
-        count = _forward_count(flow, lives)
+        count = forward_count(flow, lives)
         if count < SHORTEST or count == len(flow.tasks):
             return None
         segment = _cut(flow, lives, count)
@@ -149,9 +149,10 @@ def _solve(chain: Chain, passed: Ints, kept: Ints, own: Ints) -> Table:
 # --- segments -------------------------------------------------------------------------------------
 
 
-def _forward_count(flow: Flow, lives: Lives) -> int:
+def forward_count(flow: Flow, lives: Lives) -> int:
     """Count the tasks before the fullest moment and before any of the last derivative."""
-    fullest = int(np.argmax(_across(flow, lives.starts, lives.ends, flow.arrays.sizes)))
+    across = _across(flow, lives.starts, lives.ends, flow.arrays.sizes)
+    fullest = int(np.argmax(across)) if len(across) else 0
     orders = [task.origin.order for task in flow.tasks]
     return min(fullest + 1, orders.index(max(orders)) if any(orders) else len(orders))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from adgraph.lower.kernel import KernelSource, compile_kernels
+from adgraph.lower.kernel import KernelSource, compile_kernels, kernel_text
 from adgraph.lower.kernel_types import KernelTextError, read_kernel
 from tests.lower.conftest import call_kernel
 
@@ -221,3 +221,51 @@ def test_a_variable_has_the_promotion_of_all_its_values() -> None:
         "b": "f8",
         "c": "b1",
     }
+
+
+INSIDE = """
+def f(x, y, n):
+    for i in range(1, n):
+        y[i*n] = x[i*n] + 1.0
+    for i in range(n):
+        for j in range(n):
+            x[i*n + j] *= 2.0
+"""
+ALONE = """
+def f(x, y, n):
+    for i in range(1, n):
+        y[i*n] = x[i*n] + 1.0
+    for i in range(n):
+        x[i] *= 2.0
+"""
+
+
+@pytest.mark.parametrize(("text", "passes"), [(INSIDE, "few"), (ALONE, "all")])
+def test_a_loop_over_an_edge_leaves_the_vectors_of_the_inside(text: str, passes: str) -> None:
+    source = KernelSource("f", ("f8", "f8"), 1, text)
+    (kernel,) = compile_kernels([source])
+    x, n = np.linspace(0.0, 1.0, 81), 9
+    y = np.zeros(81)
+    expected_x, expected_y = x.copy(), y.copy()
+    expected_y[n::n] = x[n::n] + 1.0
+    expected_x[: 81 if text is INSIDE else n] *= 2.0
+    assert call_kernel(kernel, [x, y], n) == 0
+    np.testing.assert_array_equal(x, expected_x)
+    np.testing.assert_array_equal(y, expected_y)
+    assert kernel_text(source, "kernel").passes == passes
+
+
+def test_rows_of_bools_are_kept_as_bytes() -> None:
+    text = """
+def f(x, y):
+    for j in range(6):
+        y[j] = False
+    for i in range(4):
+        for j in range(6):
+            large = x[i*6 + j] > 1.0
+            y[j] = y[j] | large
+"""
+    (kernel,) = compile_kernels([KernelSource("f", ("f8", "b1"), 0, text)])
+    x, y = np.linspace(-1.0, 1.2, 24), np.zeros(6, bool)
+    assert call_kernel(kernel, [x, y]) == 0
+    np.testing.assert_array_equal(y, np.any(x.reshape(4, 6) > 1.0, axis=0))

@@ -125,3 +125,12 @@ def test_the_work_to_compile_grows_with_the_program_and_not_faster() -> None:
     lines_to_compile(5)  # what is done once
     small, large = lines_to_compile(12), lines_to_compile(48)
     assert large < 4.4 * small
+
+
+def test_scalars_that_wait_for_a_fold_are_put_side_by_side_after_it() -> None:
+    def shares(x: Array, y: Array) -> Array:
+        large = np.where(x > 0.5 * np.max(x, axis=-1, keepdims=True), y, 0.0)
+        return np.stack([large * x, -large * y], axis=-1)
+
+    x, y = np.full((1, 1), 2.0), np.full((1, 1), 3.0)
+    assert (trace(shares)(x, y) == shares(x, y)).all()

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import linalg, special
 
 from adgraph.coverage import Form
+from tests.numpy_api.special_points import POINTS
 
 Function = Callable[..., Any]
 
@@ -49,11 +50,6 @@ def _writing(function: Function, *args: Any, **options: Any) -> Function:
 
 def _on(function: Function, *args: Any) -> tuple[Function, tuple[Any, ...]]:
     return function, args
-
-
-def _of_order(name: str) -> Function:
-    function = getattr(special, name)
-    return lambda x: function(2, x)
 
 
 _INTEGERS = (
@@ -250,8 +246,26 @@ EXAMPLES: dict[str, Any] = {
         f"np.fft.{name}": _on(lambda x, y, name=name: getattr(np.fft, name)(x + 1j * y), X, Y)
         for name in ("hfft", "irfft", "irfft2", "irfftn")
     },
-    **{f"scipy.special.{name}": _on(_of_order(name), V) for name in ("iv", "ive", "jn", "jv")},
-    "scipy.special.polygamma": _on(lambda x: special.polygamma(2, x), V),
+    "scipy.linalg.block_diag": (X, SQUARE),
+    "scipy.linalg.cho_factor": _on(lambda a: linalg.cholesky(a @ a.T, lower=True), SQUARE),
+    "scipy.linalg.cho_solve": _on(
+        lambda a, b: linalg.cho_solve(linalg.cho_factor(a @ a.T), b), SQUARE, X
+    ),
+    "scipy.linalg.cholesky": _on(lambda a: linalg.cholesky(a @ a.T), SQUARE),
+    "scipy.linalg.det": (SQUARE,),
+    "scipy.linalg.eigh": _on(lambda a: np.abs(linalg.eigh(a + a.T)[1]), SQUARE),
+    "scipy.linalg.eigvalsh": _on(lambda a: linalg.eigvalsh(a + a.T), SQUARE),
+    "scipy.linalg.expm": (SQUARE,),
+    "scipy.linalg.inv": (SQUARE,),
+    "scipy.linalg.lu_factor": (SQUARE,),
+    "scipy.linalg.lu_solve": _on(lambda a, b: linalg.lu_solve(linalg.lu_factor(a), b), SQUARE, X),
+    "scipy.linalg.norm": (X,),
+    "scipy.linalg.pinv": (X,),
+    "scipy.linalg.qr": _on(lambda a: linalg.qr(a, mode="economic"), X.T),
+    "scipy.linalg.solve": (SQUARE, X),
+    "scipy.linalg.solve_triangular": (SQUARE, X),
+    "scipy.linalg.svd": _on(lambda a: np.abs(linalg.svd(a, full_matrices=False)[0]), X),
+    "scipy.linalg.svdvals": (X,),
     **{
         f"scipy.special.{name}": _on(getattr(special, name), X)
         for name in ("log_softmax", "logsumexp", "sinc", "softmax")
@@ -323,9 +337,17 @@ def example(form: Form) -> tuple[Function, tuple[Any, ...]]:
         return form.function, DOMAINS.get(form.full_name, (0.3, 0.7)[: _arity(form)])
     if form.space == "ndarray":
         return _callee(form), (X,)
+    if form.space == "scipy.special" and form.name in POINTS:
+        return _special(form, *POINTS[form.name])
     if isinstance(form.function, np.ufunc):
         return form.function, (V, W, V + 0.1, W + 0.2, V)[: form.function.nin]
     raise LookupError(f"tests/numpy_api/examples.py has no example of {form.full_name}")
+
+
+def _special(form: Form, *point: Any) -> tuple[Function, tuple[Any, ...]]:
+    """Vary the last operand of a function of `scipy.special`; the others are parameters."""
+    *parameters, last = point
+    return lambda x: form.function(*parameters, x), (np.asarray(last),)
 
 
 def _callee(form: Form) -> Function:

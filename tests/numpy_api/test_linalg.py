@@ -197,6 +197,9 @@ OF_SCIPY: dict[str, Function] = {
     "cholesky": lambda a: scipy.linalg.cholesky(definite(a)),
     "lower cholesky": lambda a: scipy.linalg.cholesky(definite(a), lower=True),
     "cho_solve": lambda a: scipy.linalg.cho_solve(scipy.linalg.cho_factor(definite(a)), a),
+    "lu_factor": scipy.linalg.lu_factor,
+    "lu_solve": lambda a: scipy.linalg.lu_solve(scipy.linalg.lu_factor(a), a),
+    "adjoint lu_solve": lambda a: scipy.linalg.lu_solve(scipy.linalg.lu_factor(a), a, 2),
     "economic qr": lambda a: scipy.linalg.qr(a[..., :2], mode="economic"),
     "r of qr": lambda a: scipy.linalg.qr(a[..., :2], mode="r"),
     "svd": lambda a: magnitudes(scipy.linalg.svd(a, full_matrices=False)),
@@ -250,6 +253,15 @@ def test_a_solve_and_its_derivatives_share_one_factorization(dtype: str) -> None
     lu = "lu_of_pairs" if dtype == "c16" else "lu"
     assert ops_of(grad(loss), a, b)[lu] == 1
     assert ops_of(grad(twice, argnums=(0, 1)), a, b)[lu] == 1
+
+
+def test_a_solve_from_an_lu_factorization_factorizes_once() -> None:
+    def loss(a: Any, b: Any) -> Any:
+        factors = scipy.linalg.lu_factor(a)
+        return np.sum(scipy.linalg.lu_solve(factors, b)) + np.sum(np.abs(np.diag(factors[0])))
+
+    found = ops_of(grad(loss, argnums=(0, 1)), matrices(3, 3), matrices(3, 2))
+    assert found["lu"] == 1
 
 
 def test_least_squares_and_their_gradient_share_one_decomposition() -> None:

@@ -1,4 +1,4 @@
-"""Derivatives of numpy.linalg and scipy.linalg, to second order, in both modes, against differences.
+"""Derivatives of numpy.linalg and scipy.linalg, of two orders, in both modes, against differences.
 
 Programs are evaluated by the interpreter; complex functions are tried as functions of the parts of
 their arguments. What depends on phases is given to them squared.
@@ -66,6 +66,8 @@ SQUARE: dict[str, Function] = {
     "lower triangle": lambda a: scipy.linalg.solve_triangular(a, np.sin(a), lower=True),
     "adjoint triangle": lambda a: scipy.linalg.solve_triangular(a, np.sin(a), "C"),
     "cho_solve": cho_solve,
+    "lu_factor": lambda a: scipy.linalg.lu_factor(a)[0],
+    "lu_solve": lambda a: scipy.linalg.lu_solve(scipy.linalg.lu_factor(a), np.sin(a), 2),
 }
 ANY: dict[str, Function] = {
     "qr": np.linalg.qr,
@@ -78,10 +80,13 @@ ANY: dict[str, Function] = {
     "cond": np.linalg.cond,
 }
 TENSORS: dict[str, tuple[Function, tuple[int, ...]]] = {
-    "lstsq": (lambda a: np.linalg.lstsq(a[:, :2], np.sin(a[:, 2:]))[:2], (4, 4)),
+    "lstsq": (lambda a: np.linalg.lstsq(a[:, :2] + 3 * np.eye(4, 2), np.sin(a[:, 2:]))[:2], (4, 4)),
     "lstsq of few rows": (lambda a: np.linalg.lstsq(a[:, :4], np.sin(a[:, 4]))[0], (2, 5)),
     "tensorsolve": (lambda a: np.linalg.tensorsolve(a + DIAGONAL, np.cos(a[..., 0])), (2, 3, 6)),
-    "tensorinv": (lambda a: np.linalg.tensorinv(a + np.reshape(DIAGONAL, (6, 2, 3)), ind=1), (6, 2, 3)),
+    "tensorinv": (
+        lambda a: np.linalg.tensorinv(a + np.reshape(DIAGONAL, (6, 2, 3)), ind=1),
+        (6, 2, 3),
+    ),
 }
 KINDS = ("real", "complex")
 
@@ -137,3 +142,83 @@ def test_functions_of_any_matrices(name: str, kind: str, shape: tuple[int, ...])
 @pytest.mark.parametrize("kind", KINDS)
 def test_functions_of_tensors(name: str, kind: str) -> None:
     check(*TENSORS[name], kind)
+
+
+# --- compiled -------------------------------------------------------------------------------------
+
+COMPILED = ("solve", "inv", "slogdet", "cholesky", "eig", "expm", "qr", "pinv")
+
+
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "c16", "c8"])
+def test_compiled_gradients(name: str, dtype: str) -> None:
+    function = (SQUARE | ANY)[name]
+
+    def loss(a: Any) -> Any:
+        return sum(np.sum(np.abs(np.sin(x)) ** 2) for x in flatten(function(a))[0])
+
+    a = RNG.normal(size=(2, 3, 3)) + 3 * np.eye(3)
+    a = (a + 1j * RNG.normal(size=a.shape) if dtype[0] == "c" else a).astype(dtype)
+    d = RNG.normal(size=a.shape).astype(dtype)
+    gradient = grad(loss)(a)
+    assert (gradient.dtype, gradient.shape) == (a.dtype, a.shape)
+    wide = a.astype("c16" if dtype[0] == "c" else "f8")
+    expected = (loss(wide + 1e-6 * d) - loss(wide - 1e-6 * d)) / 2e-6
+    rel = 1e-5 if dtype[1:] in ("8", "16") and dtype != "c8" else 2e-2
+    assert np.real(np.sum(gradient * d)) == pytest.approx(expected, rel=rel, abs=rel)
+    forward = jvp(loss, (a,), (d,))[1]
+    assert forward == pytest.approx(expected, rel=rel, abs=rel)
+
+
+def test_second_derivatives_compiled() -> None:
+    a, d = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 3))
+
+    def loss(a: Any) -> Any:
+        return np.sum(np.linalg.pinv(a) ** 2) + np.linalg.norm(np.linalg.qr(a, "r"), 1)
+
+    expected = (grad(loss)(a + 1e-6 * d) - grad(loss)(a - 1e-6 * d)) / 2e-6
+    assert_close(np.tensordot(hessian(loss)(a), d, 2) / 100, expected / 100, "differenced")
+
+
+# --- conventions ----------------------------------------------------------------------------------
+
+
+def test_eigenvectors_move_as_lapack_normalizes_them() -> None:
+    a, d = (RNG.normal(size=(4, 4)) + 1j * RNG.normal(size=(4, 4)) for _ in range(2))
+    vectors = lambda a: np.linalg.eig(a)[1]  # noqa: E731
+    expected = (vectors(a + 1e-6 * d) - vectors(a - 1e-6 * d)) / 2e-6
+    assert_close(jvp(vectors, (a,), (d,))[1], expected, "differenced")
+
+
+def test_results_of_eig_are_complex() -> None:
+    values, vectors = trace(np.linalg.eig)(np.diag([1.0, 2.0]))
+    assert values.dtype == vectors.dtype == np.complex128
+    assert (values == [1, 2]).all()
+
+
+def test_vectors_of_equal_eigenvalues_do_not_turn_among_themselves() -> None:
+    d = RNG.normal(size=(3, 3))
+    d += d.T
+    dw, dv = jvp(lambda a: tuple(np.linalg.eigh(a)), (np.diag([1.0, 1.0, 3.0]),), (d,))[1]
+    assert_close(dw, np.diag(d), "rounded")
+    assert (dv[:2, :2] == 0).all()
+    assert_close(np.abs(dv[2, :2]), np.abs(d[2, :2]) / 2, "rounded")
+
+
+def test_the_pseudoinverse_of_equal_singular_values_has_its_derivative() -> None:
+    d = RNG.normal(size=(3, 3))
+    assert_close(jvp(np.linalg.pinv, (np.eye(3),), (d,))[1], -d, "rounded")
+
+
+def test_the_derivative_of_a_pseudoinverse_of_lower_rank_keeps_the_rank() -> None:
+    a = np.outer([1.0, 2.0, 2.0], [3.0, 4.0])
+    along = np.outer([1.0, 0.5, -1.0], [3.0, 4.0])
+    expected = (np.linalg.pinv(a + 1e-6 * along) - np.linalg.pinv(a - 1e-6 * along)) / 2e-6
+    assert_close(jvp(np.linalg.pinv, (a,), (along,))[1], expected, "differenced")
+
+
+def test_derivatives_of_singular_matrices_raise_at_the_line_of_the_user() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match=r"(?s)singular.*test_linalg_derivatives"):
+        grad(lambda a: np.linalg.det(a) ** 2)(np.zeros((2, 2)))
+    with pytest.raises(np.linalg.LinAlgError, match=r"(?s)singular.*test_linalg_derivatives"):
+        grad(lambda a: np.sum(np.linalg.qr(a)[1]))(np.zeros((2, 2)))

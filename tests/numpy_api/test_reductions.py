@@ -118,7 +118,7 @@ def assert_same(function: Function, x: Any) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_reductions_with_random_options(name: str, data: DataObject) -> None:
     unordered = name in (*EXTREMA, *POSITIONS, "ptp")  # complex numbers have no extrema
@@ -133,11 +133,13 @@ def test_reductions_with_random_options(name: str, data: DataObject) -> None:
 
 @pytest.mark.parametrize("name", REDUCED)
 @pytest.mark.parametrize("how", ["reduce", "accumulate", "reduceat"])
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data())
 def test_methods_of_ufuncs_with_random_options(name: str, how: str, data: DataObject) -> None:
-    kinds = ["i8", "u1", "?"] if name in OF_INTEGERS.split() else ["f8", "f4", "i8"]
+    kinds = ["i8", "u1"] if name in OF_INTEGERS.split() else ["f8", "f4", "i8"]
     x = array(data, data.draw(st.sampled_from(kinds)), data.draw(shapes))
+    if name == "divide":
+        x = np.where(x == 0, x + 1, x)  # infinities have the sign of zeros
     method = getattr(getattr(np, name), how)
     options = option(data, "axes" if how == "reduce" else "axis", x)
     if options.get("axis", 0) is None and how != "reduce":
@@ -145,6 +147,8 @@ def test_methods_of_ufuncs_with_random_options(name: str, how: str, data: DataOb
     if how == "reduce":
         for extra in ("keepdims", "initial", "where"):
             options.update(option(data, extra, x))
+        if name == "lcm" and options.get("axis", 0) not in (0, -1):
+            options.pop("axis", None)  # NumPy takes one axis only
     if how == "reduceat":
         assert_same(lambda a: method(a, [0, 1, 0], **options), x)
     else:

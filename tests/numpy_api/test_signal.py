@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.polynomial import chebyshev, hermite, hermite_e, laguerre, legendre, polynomial
 
 from adgraph import trace
 from adgraph.errors import TracingError
@@ -205,3 +206,40 @@ def test_einsum_takes_an_order(optimize: Any) -> None:
 def test_the_order_of_a_contraction_is_that_of_numpy() -> None:
     assert_agrees(lambda a: np.einsum_path("ij,kj,kl->il", a, a, a)[0][1:], M)
     assert_agrees(lambda a: np.einsum("ab,bc,cd,de,ef->af", a, a, a, a, a), M[:4])
+
+
+# --- series ---------------------------------------------------------------------------------------
+
+BASES = [
+    (polynomial.polyval, polynomial.polyvander),
+    (chebyshev.chebval, chebyshev.chebvander),
+    (legendre.legval, legendre.legvander),
+    (hermite.hermval, hermite.hermvander),
+    (hermite_e.hermeval, hermite_e.hermevander),
+    (laguerre.lagval, laguerre.lagvander),
+]
+
+
+@pytest.mark.parametrize(("value", "table"), BASES, ids=lambda f: str(f.__name__))
+def test_series_of_polynomials_equal_numpy(value: Any, table: Any) -> None:
+    for coefficients in (V[:5], V[:2], V[:1], np.arange(4), M):
+        assert_agrees(lambda x, c: value(x, c), W, coefficients)
+    assert_agrees(lambda x, c: value(x, c, tensor=False), M[0], M)
+    assert_agrees(lambda x: (table(x, 4), table(x, 0)), W)
+    assert_agrees(lambda x: table(x, -1), W)
+    check_derivatives(lambda x, c: value(x, c) * table(x, 3)[:, 2], W, V[:5])
+
+
+# --- with the routines of linear algebra ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("cov", [False, True, "unscaled"])
+def test_polyfit_equals_numpy(cov: Any) -> None:
+    assert_agrees(lambda x, y: np.polyfit(x, y, 2, cov=cov), V, W, accuracy="differenced")
+    assert_agrees(lambda x, y: np.polyfit(x, y, 1, w=y[:, 0], cov=cov), ROWS, M)
+    check_derivatives(lambda x, y: np.polyfit(x, y, 2)[:2], V, W)
+
+
+def test_roots_are_eigenvalues() -> None:
+    assert_agrees(lambda p: np.sort_complex(np.roots(p)), np.array([1.0, 0.0, 1.0, 2.0]))
+    assert_agrees(np.poly, M[:4])

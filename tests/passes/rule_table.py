@@ -215,6 +215,11 @@ CASES = (
         lambda x: getitem(broadcast(x, shape=(3, 4)), index=(1, Slice(1, 3, 1))),
         (MATRIX[:1],),
     ),
+    Case(
+        "slice of elementwise",
+        lambda x, y: getitem(np.sin(x) * y, index=(1, Slice(0, 2, 2))),
+        (MATRIX, MATRIX[:1]),
+    ),
     Case("sum over nothing", lambda x: reduce_sum(x, axis=(0,)), (MATRIX[:1],)),
     Case("sum over nothing", lambda x: reduce_sum(x, axis=()), (MATRIX,)),
     Case("sum twice", lambda x: reduce_sum(reduce_sum(x, axis=(0,)), axis=(1,)), (MATRIX[None],)),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.linalg import lu_factor
 
 from adgraph.ops.matrix_functions import expm
 from tests.samples.sample import Sample
@@ -92,6 +93,13 @@ SAMPLES = (
         exact=False,
     ),
     Sample(name="pinv", ops=("pinv",), function=np.linalg.pinv, make=matrices(3, 4), exact=False),
+    Sample(
+        name="lu_factor",
+        ops=("lu_factors",),
+        function=lambda a: lu_factor(a)[0],
+        make=matrices(3, 3),
+        exact=False,
+    ),
     Sample(name="expm", ops=("expm",), function=expm, make=matrices(3, 3), exact=False),
     Sample(name="eigh", ops=("eigh",), function=_spectrum, make=symmetric, exact=False),
     Sample(

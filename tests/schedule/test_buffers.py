@@ -14,14 +14,14 @@ from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType
 from adgraph.ops import elementwise, linalg, shape
 from adgraph.schedule.buffers import PAD, Plan, check, never, plan
-from adgraph.schedule.order import order
+from adgraph.schedule.order import orders
 from adgraph.schedule.packing import Rectangle, pack
 from adgraph.schedule.schedule import Compute, Schedule
 from tests.schedule.programs import BLOCK, F8, chain, fit, graphs, pair, vector
 
 
 def ordered(graph: Graph) -> Schedule:
-    return Schedule.of(graph, order(graph))
+    return Schedule.of(graph, orders(graph)[0])
 
 
 def elementwise_in_place(node: Node, operand: Value, result: Value) -> bool:

@@ -12,9 +12,8 @@ from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph, Origin
 from adgraph.ir.types import ArrayType
 from adgraph.ops import elementwise, linalg, reduction
-from adgraph.schedule.checkpoint import checkpoint
 from adgraph.schedule.flow import Flow, peak
-from adgraph.schedule.order import order
+from adgraph.schedule.order import orders
 from adgraph.schedule.remat import Remat
 from adgraph.schedule.schedule import Schedule, run
 from adgraph.schedule.segments import Chain
@@ -23,7 +22,7 @@ from tests.schedule.programs import BLOCK, F8, arguments, chain, fit, graphs
 
 
 def ordered(graph: Graph) -> Schedule:
-    return Schedule.of(graph, order(graph))
+    return Schedule.of(graph, orders(graph)[0])
 
 
 def revolve(links: int, snapshots: int) -> int:
@@ -36,7 +35,7 @@ def revolve(links: int, snapshots: int) -> int:
 
 @given(graphs(), st.floats(0, 1))
 def test_whatever_fits_gives_the_same_bits(graph: Graph, fraction: float) -> None:
-    base = Schedule.of(graph, checkpoint(graph, order(graph)))
+    base = Schedule.of(graph, orders(graph)[0])
     remat = Remat(base.flow, Chain.of(base.flow))
     budget = remat.lower_bound + int(fraction * (base.peak_bytes - remat.lower_bound))
     found = remat.cheapest(budget)

@@ -177,14 +177,15 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
     lower = options.pop("min", a_min)
     upper = options.pop("max", a_max)
     out = options.pop("out", out)
+    mask, dtype = options.pop("where", True), options.pop("dtype", None)
     refuse("np.clip", **options)
     bounds = [x for x in (lower, upper) if x is not None]
-    result: Any = as_tracer(a, result_dtype(a, *bounds))
+    result: Any = as_tracer(a, dtype or result_dtype(a, *bounds))
     if lower is not None:
-        result = np.maximum(result, lower)
+        result = np.maximum(result, lower if dtype is None else as_tracer(lower, dtype))
     if upper is not None:
-        result = np.minimum(result, upper)
-    return store(result if bounds else _fresh(result), out, "np.clip")
+        result = np.minimum(result, upper if dtype is None else as_tracer(upper, dtype))
+    return store(result if bounds else _fresh(result), out, "np.clip", mask)
 
 
 @implements(np.nan_to_num)
@@ -192,17 +193,25 @@ def nan_to_num(
     x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Any:
     x = as_tracer(x)
-    if x.dtype.kind != "f":
+    if x.dtype.kind == "c":
+        parts = (nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x)))
+        result = functools.reduce(lambda real, imag: real + 1j * imag, parts)
+    elif x.dtype.kind != "f":
         return _fresh(x)
+    else:
+        result = _finite(x, nan, posinf, neginf)
+    if not copy and x.shape:
+        x[...] = result  # type: ignore[index]  # it has an axis
+    return result
+
+
+def _finite(x: Tracer, nan: Any, posinf: Any, neginf: Any) -> Any:
     limits = np.finfo(x.dtype)
     upper = float(limits.max) if posinf is None else posinf
     lower = float(limits.min) if neginf is None else neginf
     result: Any = np.where(np.isnan(x), nan, x)
     result = np.where(x == math.inf, upper, result)
-    result = np.where(x == -math.inf, lower, result)
-    if not copy and isinstance(x, Tracer) and x.shape:
-        x[...] = result
-    return result
+    return np.where(x == -math.inf, lower, result)
 
 
 # --- rounding, parts, dtypes ----------------------------------------------------------------------

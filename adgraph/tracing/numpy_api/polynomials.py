@@ -129,10 +129,12 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
 @implements(np.poly)
 def poly(seq_of_zeros: Any) -> Any:
     """Multiply the factors of the zeros, or of the eigenvalues of a matrix."""
-    zeros = atleast_1d(as_tracer(asarray(seq_of_zeros)))
+    zeros: Any = atleast_1d(as_tracer(asarray(seq_of_zeros)))
     if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1] and zeros.shape[0]:
-        zeros = np.linalg.eigvals(zeros)
-    elif zeros.ndim != 1:
+        real = zeros.dtype.kind != "c"
+        found = _product(np.linalg.eigvals(zeros))
+        return np.real(found) if real else found  # the zeros are conjugate pairs
+    if zeros.ndim != 1:
         raise ShapeError(message(f"np.poly takes one axis or a square matrix, found {zeros.type}"))
     if zeros.dtype.kind == "c":
         raise TracingError(
@@ -143,9 +145,14 @@ def poly(seq_of_zeros: Any) -> Any:
                 "multiply the factors with np.convolve, and take the real part if it is wanted",
             )
         )
-    result = as_tracer(np.ones(1, zeros.dtype))
+    return _product(zeros)
+
+
+def _product(zeros: Any) -> Any:
+    """Multiply the polynomials of degree one with these zeros."""
+    one = as_tracer(np.ones(1, zeros.dtype))
+    result: Any = one
     for i in range(zeros.size):
-        one = as_tracer(np.ones(1, zeros.dtype))
         result = convolve(result, join([one, -zeros[i : i + 1]], 0))
     return result
 
@@ -196,9 +203,10 @@ def polyfit(
     if not cov:
         return found
     inverse = np.linalg.inv(transpose(left) @ left) / np.outer(scale, scale)
+    inverse = inverse if values.ndim == 1 else inverse[:, :, None]
     if cov == "unscaled":
         return found, inverse
     if at.size <= order:
         raise ShapeError(message("np.polyfit: too few points to scale the covariance matrix"))
     residual = sum_(np.square(left @ solved - values), 0) / (at.size - order)
-    return found, inverse * residual if values.ndim == 1 else inverse[:, :, None] * residual
+    return found, inverse * residual

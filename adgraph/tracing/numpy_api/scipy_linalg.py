@@ -12,12 +12,16 @@ import numpy as np
 
 from adgraph.errors import ShapeError, message
 from adgraph.ops.matrix_functions import expm as expm_op
+from adgraph.ops.matrix_functions import lu_factors
 from adgraph.ops.scipy_special import linalg
 from adgraph.ops.solves import check_square, triangular_solve
+from adgraph.ops.solves import lu as lu_op
+from adgraph.ops.solves import lu_solve as lu_solve_op
 from adgraph.tracing.numpy_api import decompositions, norms
 from adgraph.tracing.numpy_api import linalg as matrices
 from adgraph.tracing.numpy_api.creation import nested_array
 from adgraph.tracing.numpy_api.linalg import conjugate, reshape_last, solved, stacked, system
+from adgraph.tracing.numpy_api.shape import matrix_transpose
 from adgraph.tracing.numpy_api.special import records
 from adgraph.tracing.numpy_api.table import refuse
 from adgraph.tracing.tracer import Tracer, as_tracer
@@ -86,6 +90,40 @@ def solve(
         refuse("scipy.linalg.solve", assume_a=assume_a)
     square, columns, vector = system("scipy.linalg.solve", nested_array(a), nested_array(b))
     x = solved(square, columns, transposed=transposed)
+    return reshape_last(x) if vector else x
+
+
+@records(linalg.lu_factor)
+def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    x = _matrix(a)
+    check_square("scipy.linalg.lu_factor", x.type)
+    factors, pivots = lu_op(matrix_transpose(x))
+    return lu_factors(x, matrix_transpose(factors), pivots), pivots
+
+
+@records(linalg.lu_solve)
+def lu_solve(
+    lu_and_piv: Any,
+    b: Any,
+    trans: int = 0,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    factors, pivots = lu_and_piv
+    if trans == 0:
+        half = solve_triangular(factors, _interchanged(pivots, b), 0, True, True)
+        return solve_triangular(factors, half)
+    half = solve_triangular(factors, b, trans)
+    return _interchanged(pivots, solve_triangular(factors, half, trans, True, True), backward=True)
+
+
+def _interchanged(pivots: Any, b: Any, *, backward: bool = False) -> Any:
+    """Exchange rows: a solve whose factors L and U are identities."""
+    rows = as_tracer(nested_array(pivots), np.int32)
+    eye = np.eye(rows.shape[-1], dtype=matrices.float_dtype(nested_array(b)))
+    square, columns, vector = system("scipy.linalg.lu_solve", eye, nested_array(b))
+    operands = stacked((square, 2), (square, 2), (rows, 1), (columns, 2))
+    x = lu_solve_op(*operands, transposed=not backward)
     return reshape_last(x) if vector else x
 
 

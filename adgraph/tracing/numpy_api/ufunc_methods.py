@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import DtypeError, ShapeError, message
+from adgraph.errors import AxisIndexError, DtypeError, ShapeError, message
 from adgraph.ops import reduction as ops
 from adgraph.ops.kinds import resolve_dtypes
 from adgraph.tracing.numpy_api import reduction
 from adgraph.tracing.numpy_api.assembly import join, part, stack
 from adgraph.tracing.numpy_api.reduction import Axis
-from adgraph.tracing.numpy_api.shape import normal_axes, normal_axis, reshape, strong, transpose
+from adgraph.tracing.numpy_api.shape import normal_axis, reshape, strong, transpose
 from adgraph.tracing.numpy_api.table import UFUNC_METHODS, has_derivative, store, ufunc_method
 from adgraph.tracing.tracer import Tracer, as_tracer
 
@@ -79,7 +79,7 @@ _accumulates(np.multiply, reduction.cumprod)
 
 def _line(name: str, x: Tracer, axis: Any) -> int:
     """Return the axis along which elements are accumulated, or the pieces lie."""
-    if not x.ndim:
+    if not x.ndim and axis in (0, -1):
         raise DtypeError(message(f"{name} of a number {x.type}", "it needs an axis"))
     return normal_axis(axis, x.ndim)
 
@@ -115,6 +115,8 @@ def _in_halves(ufunc: np.ufunc) -> None:
             shape = ops.unit(x.shape, axes) if keepdims else ops.kept(x.shape, axes)
             result: Any = np.full(shape, _given(name, start), x.dtype)
             return store(result, out, name)
+        if ufunc.identity is not None and math.prod(x.shape[i] for i in axes) == 1:
+            x = ufunc(identity, x)  # what it makes of a single element: |x| for hypot
         result = _halved(ufunc, x, axes) if axes else strong(x)
         result = reshape(result, ops.unit(x.shape, axes)) if keepdims else result
         if initial is not None:
@@ -195,8 +197,8 @@ def _takes_away(ufunc: np.ufunc, combine: np.ufunc) -> None:
         extent = x.shape[place]
         return part(x, place, 0, 1), part(x, place, 1, extent), place
 
-    def others(x: Tracer, place: int, where: Any = True) -> Any:
-        return UFUNC_METHODS[combine, "reduce"](x, place, x.dtype, keepdims=True, where=where)
+    def others(x: Tracer, place: int) -> Any:
+        return UFUNC_METHODS[combine, "reduce"](x, place, x.dtype, keepdims=True)
 
     @ufunc_method(ufunc, "reduce")
     def reduce(
@@ -211,7 +213,8 @@ def _takes_away(ufunc: np.ufunc, combine: np.ufunc) -> None:
         x = _converted(ufunc, array, dtype)
         axes = reduction.folded_axes(axis, x.ndim)
         if initial is not None and len(axes) < 2:
-            total = others(x, axes[0], where) if axes else reduction.selected(x, where, combine.identity, name)
+            chosen = reduction.selected(x, where, combine.identity, name)
+            total = others(chosen, axes[0]) if axes else chosen
             result = ufunc(as_tracer(initial, x.dtype), total)
         elif where is not True:
             result = _given(f"{name}.reduce", None)
@@ -226,6 +229,8 @@ def _takes_away(ufunc: np.ufunc, combine: np.ufunc) -> None:
     @ufunc_method(ufunc, "accumulate")
     def accumulate(array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
         x = _converted(ufunc, array, dtype)
+        if not x.shape[_line(f"{name}.accumulate", x, axis)]:
+            return store(strong(x), out, f"{name}.accumulate")
         first, rest, place = ends(x, axis)
         taken = UFUNC_METHODS[combine, "accumulate"](rest, place, x.dtype)
         return store(join([first, ufunc(first, taken)], place), out, f"{name}.accumulate")
@@ -251,10 +256,19 @@ def _of_pieces(ufunc: np.ufunc, reduce: Function) -> None:
         extent = x.shape[place]
         for start in starts:
             if not 0 <= start < extent:
-                raise ShapeError(message(f"{name}: index {start} is not in [0, {extent})"))
+                raise AxisIndexError(message(f"{name}: index {start} is not in [0, {extent})"))
         pairs = itertools.pairwise([*starts, extent])
         pieces = [part(x, place, i, j if j > i else i + 1) for i, j in pairs]
-        return store(stack([reduce(p, place, dtype) for p in pieces], place), out, name)
+        reduced = [_reduced(reduce, piece, place, dtype) for piece in pieces]
+        return store(stack(reduced, place), out, name)
+
+
+def _reduced(reduce: Function, piece: Tracer, axis: int, dtype: Any) -> Any:
+    """Reduce a piece; a single element is itself, also where the ufunc would change it."""
+    result = reduce(piece, axis, dtype)
+    if piece.shape[axis] > 1:
+        return result
+    return as_tracer(reshape(piece, result.shape), result.dtype)
 
 
 for (_ufunc, _how), _function in list(UFUNC_METHODS.items()):
