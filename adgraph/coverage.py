@@ -175,7 +175,8 @@ TITLES = {
 def report() -> str:
     """Return the text of `docs/coverage.md`."""
     found = forms()
-    return "\n".join([*_head(found), *(line for s in TITLES for line in _section(s, found))])
+    lines = [*_head(found), *(line for space in TITLES for line in _section(space, found))]
+    return "\n".join(lines).rstrip()
 
 
 def _head(found: Sequence[Form]) -> list[str]:

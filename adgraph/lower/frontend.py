@@ -179,13 +179,21 @@ def _vmath_intrinsic(function: vmath.Function) -> Any:
             _call_vmath, function.name
         )
 
-    def unary(typing_context: Any, x: Any) -> Any:
-        return resolve(x)
+    return intrinsic(_with_context(resolve)[function.arity - 1])
 
-    def binary(typing_context: Any, x: Any, y: Any) -> Any:
-        return resolve(x, y)
 
-    return intrinsic(unary if function.arity == 1 else binary)
+def _with_context(resolve: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """Return the forms of one to eight operands: Numba passes on no others than named ones."""
+    return (
+        lambda context, a: resolve(a),
+        lambda context, a, b: resolve(a, b),
+        lambda context, a, b, c: resolve(a, b, c),
+        lambda context, a, b, c, d: resolve(a, b, c, d),
+        lambda context, a, b, c, d, e: resolve(a, b, c, d, e),
+        lambda context, a, b, c, d, e, f: resolve(a, b, c, d, e, f),
+        lambda context, a, b, c, d, e, f, g: resolve(a, b, c, d, e, f, g),
+        lambda context, a, b, c, d, e, f, g, h: resolve(a, b, c, d, e, f, g, h),
+    )
 
 
 @intrinsic

@@ -85,6 +85,16 @@ def qr(dtype: str) -> int:
 
 
 @functools.cache
+def qr_raw(dtype: str) -> int:
+    """Return the kernel that leaves reflectors and R in the place of A, which is A^T to LAPACK.
+
+    Pointers: A, packed result, factors of reflectors, scratch of QR_BLOCK * max(m, n, 1) elements.
+    Sizes: batch, m, n.
+    """
+    return compiled("qr_raw", dtype, _qr_raw)
+
+
+@functools.cache
 def expm(dtype: str) -> int:
     """Return the kernel X = exp(A).
 
@@ -321,26 +331,49 @@ def _triangular_solve(r: Routine, library: Library) -> None:
                 library.triangular("L", uplo, trans, general, (n, nrhs), matrix, target)
 
 
+def _qr_raw(r: Routine, library: Library) -> None:
+    a, packed, tau, work = (r.pointer(i) for i in range(4))
+    batch, m, n = (r.size(i) for i in range(3))
+    elements, shared = r.binary("mul", m, n), r.at_most(m, n)
+    r.stop_when(r.compare("sle", elements, "0"), 0)
+    with r.loop(batch) as index:
+        start = r.binary("mul", index, elements)
+        target = library.offset(packed, start)
+        library.copy(elements, library.offset(a, start), target)
+        factors = library.offset(tau, r.binary("mul", index, shared))
+        _reflect(r, library, (m, n), target, factors, work)
+
+
+def _reflect(
+    r: Routine, library: Library, extents: tuple[str, str], matrix: str, tau: str, work: str
+) -> None:
+    """Call gelqf: LAPACK sees A^T = R^T Q^T, whose rows are the columns of Q."""
+    m, n = extents
+    length = r.integer(r.binary("mul", r.at_least(r.at_least(m, n), "1"), str(QR_BLOCK)))
+    leading = r.integer(r.at_least(n, "1"))
+    library.lapack("gelqf", r.integer(n), r.integer(m), matrix, leading, tau, work, length)
+
+
 def _qr(r: Routine, library: Library) -> None:
-    """Write gelqf: LAPACK sees A^T = R^T Q^T, whose rows are the columns of Q."""
+    """Copy R from what `_reflect` leaves, and have LAPACK multiply the reflectors."""
     a, q, upper, packed, tau, work = (r.pointer(i) for i in range(6))
     batch, m, n, columns = (r.size(i) for i in range(4))
     elements, shared = r.binary("mul", m, n), r.at_most(m, n)
-    ones, others = r.integer(r.at_least(n, "1")), r.integer(r.at_least(columns, "1"))
-    order, rows, reflectors = r.integer(n), r.integer(m), r.integer(shared)
+    leading = r.integer(r.at_least(columns, "1"))
+    rows, reflectors = r.integer(m), r.integer(shared)
     length = r.integer(r.binary("mul", r.at_least(r.at_least(m, n), "1"), str(QR_BLOCK)))
     generate = "unglq" if library.pairs else "orglq"
     r.stop_when(r.compare("sle", m, "0"), 0)
     with r.loop(batch) as index:
         library.copy(elements, library.offset(a, r.binary("mul", index, elements)), packed)
-        library.lapack("gelqf", order, rows, packed, ones, tau, work, length)
+        _reflect(r, library, (m, n), packed, tau, work)
         size = r.binary("mul", m, columns)
         target = library.offset(q, r.binary("mul", index, size))
         with r.loop(m) as i, r.loop(shared) as j:
             value = r.load(library.scalar, packed, library.at(i, n, j))
             r.store(library.scalar, value, target, library.at(i, columns, j))
         wide = r.integer(columns)
-        library.lapack(generate, wide, rows, reflectors, target, others, tau, work, length)
+        library.lapack(generate, wide, rows, reflectors, target, leading, tau, work, length)
         size = r.binary("mul", columns, n)
         target = library.offset(upper, r.binary("mul", index, size))
         with r.loop(columns) as i, r.loop(n) as j:

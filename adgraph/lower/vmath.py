@@ -11,12 +11,14 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from adgraph.lower import approximations, arithmetic, native, trigonometry
 from adgraph.lower.emitter import SCALARS, Emitter, Scalar, symbol
+from adgraph.ops.scipy_special import MODULE, UFUNCS
+from adgraph.ops.special_loops import ELEMENTS, Element
 
 Family = Literal["float", "number", "integer", "predicate"]
 PREDICATES = ("isnan", "isinf", "isfinite", "signbit")
@@ -123,6 +125,64 @@ def _scipy(name: str) -> Callable[..., str]:
         return e.emit(f"call double {function}({arguments})")
 
     return emit
+
+
+SINGLE = str.maketrans("dD", "fF")
+IN_MEMORY = {"d": "double", "f": "float", "l": "i64"}
+
+
+def _element(element: Element) -> Callable[..., str]:
+    """Run the inner loop of a ufunc of SciPy once, on operands in the stack frame."""
+
+    def emit(e: Emitter, *operands: str) -> str:
+        types = element.types if e.scalar.code == "f8" else element.types.translate(SINGLE)
+        module = UFUNCS if element.ufunc.startswith("_") else MODULE
+        loop = f"{native.UFUNC_PREFIX}{module}.{element.ufunc}.{types}"
+        e.declarations.add(f'declare void @"{loop}"()')
+        given, _, made = types.partition("->")
+        left = iter(operands)
+        slots = [_stored(e, letter, left) for letter in given]
+        slots += [_slot(e, letter) for letter in made]
+        arrays = e.emit(f"alloca [{len(slots)} x ptr]")
+        strides = e.emit(f"alloca [{len(slots)} x i64]")
+        count = e.emit("alloca i64")
+        for i, slot in enumerate(slots):
+            _store(e, f"ptr {slot}", e.emit(f"getelementptr ptr, ptr {arrays}, i64 {i}"))
+        _store(e, f"[{len(slots)} x i64] zeroinitializer", strides)
+        _store(e, "i64 1", count)
+        function = e.emit(f'load ptr, ptr @"{loop}"')
+        behind = e.emit(f'getelementptr ptr, ptr @"{loop}", i64 1')
+        data = e.emit(f"load ptr, ptr {behind}")
+        arguments = ", ".join(f"ptr {pointer}" for pointer in (arrays, count, strides, data))
+        e.lines.append(f"  call void {function}({arguments})")
+        result = slots[len(given) + element.result]
+        return e.emit(f"load {e.type}, ptr {_at(e, result, element.part)}")
+
+    return emit
+
+
+def _slot(e: Emitter, letter: str) -> str:
+    """Make room for a number; a complex one has two parts."""
+    kind = e.type if letter in "DF" else IN_MEMORY[letter]
+    return e.emit(f"alloca [{2 if letter in 'DF' else 1} x {kind}]")
+
+
+def _stored(e: Emitter, letter: str, operands: Iterator[str]) -> str:
+    slot = _slot(e, letter)
+    if letter == "l":
+        _store(e, f"i64 {e.emit(f'fptosi {e.type} {next(operands)} to i64')}", slot)
+        return slot
+    for part in range(2 if letter in "DF" else 1):
+        _store(e, f"{e.type} {next(operands)}", _at(e, slot, part))
+    return slot
+
+
+def _at(e: Emitter, slot: str, part: int) -> str:
+    return e.emit(f"getelementptr {e.type}, ptr {slot}, i64 {part}")
+
+
+def _store(e: Emitter, value: str, pointer: str) -> None:
+    e.lines.append(f"  store {value}, ptr {pointer}")
 
 
 def _intrinsic(name: str) -> Callable[..., str]:
@@ -362,9 +422,6 @@ _ROWS = (
         polygamma=_widened(_polygamma),
         beta=_widened(_scipy("beta")),
         betaln=_widened(_scipy("betaln")),
-        bessel_jv=_widened(_scipy("jv")),
-        bessel_iv=_widened(_scipy("iv")),
-        bessel_ive=_widened(_scipy("ive")),
     ),
     *_rows("number", 1, absolute=arithmetic.absolute, sign=arithmetic.sign),
     *_rows(
@@ -396,7 +453,10 @@ _ROWS = (
         signbit=arithmetic.signbit,
     ),
 )
-FUNCTIONS = {function.name: function for function in _ROWS}
+_SPECIAL = tuple(
+    Function(name, element.arity, "float", _element(element)) for name, element in ELEMENTS.items()
+)
+FUNCTIONS = {function.name: function for function in (*_ROWS, *_SPECIAL)}
 PAIRED = (  # forms that share work where a loop has all of a group of one argument
     {"sin": "paired_sin", "cos": "paired_cos"},
     {"tanh": "paired_tanh", "tanh_slope": "tanh_slope"},

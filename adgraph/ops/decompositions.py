@@ -185,6 +185,43 @@ qr: Op = register(
 )
 
 
+# --- qr_raw: what LAPACK leaves of a^T = R^T Q^T, and factors of reflectors; without derivatives --
+
+
+def _qr_raw_type(a: ArrayType) -> Types:
+    return a, a.with_shape((*a.shape[:-2], min(a.shape[-2:])))
+
+
+def _qr_raw(a: Any) -> tuple[Any, Any]:
+    packed, factors = np.linalg.qr(a, "raw")
+    return swap(packed), conjugate(factors)
+
+
+def _qr_raw_sizes(types: Types, attrs: Mapping[str, Any]) -> tuple[int, ...]:
+    *stack, m, n = types[0].shape
+    return math.prod(stack), m, n
+
+
+def _qr_raw_flops(a: ArrayType) -> float:
+    return _qr_flops(a, complete=False) / 2
+
+
+QR_RAW = Routine("qr_raw", _qr_raw_sizes, lambda types, attrs: _qr_scratch(types, attrs)[2:])
+
+qr_raw: Op = register(
+    Op(
+        name="qr_raw",
+        kind=Kind.LIBRARY,
+        evaluate=_qr_raw,
+        infer=_qr_raw_type,
+        batch=same_batch(lambda: qr_raw),
+        parts=of_pairs("qr_raw", "D->DD", QR_RAW, _qr_raw, _qr_raw_type, _qr_raw_flops),
+        flops=_qr_raw_flops,
+        code=QR_RAW,
+    )
+)
+
+
 # --- eigh: NumPy reads the lower triangle, and so does the derivative -----------------------------
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from adgraph.errors import DtypeError, ShapeError, message
+from adgraph.errors import DerivativeError, DtypeError, ShapeError, message
 from adgraph.ir.code import Code, Expression
 from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind, Op, register, type_of
@@ -23,6 +24,24 @@ from adgraph.ops.scipy_special import Special
 
 Partials = Callable[..., tuple[Any, ...]]
 UNSUPPORTED = "egG"  # float16 and the long doubles
+
+
+@dataclass(frozen=True)
+class NoPartial:
+    """Stands in the place of a partial that no formula is known for: to ask for it is an error."""
+
+    function: str
+    operand: str
+
+    def error(self) -> DerivativeError:
+        """Return the error of a program that needs it."""
+        return DerivativeError(
+            message(
+                f"there is no formula for the derivative of {self.function} by `{self.operand}`",
+                "the function is differentiated by its other operands only, or by none",
+                f"pass `{self.operand}` as a number, or as adgraph.stop_gradient({self.operand})",
+            )
+        )
 
 
 def add_tangents(a: Any, b: Any) -> Any:
@@ -82,6 +101,7 @@ def elementwise(
     commutative: bool = False,
     jvp: Callable[..., Any] | None = None,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
+    parts: Callable[..., Any] | None = None,
 ) -> Op:
     """Register a ufunc as an elementwise op.
 
@@ -102,6 +122,7 @@ def elementwise(
         commutative=commutative,
         jvp=jvp,
         vjp=vjp,
+        parts=parts,
     )
 
 

@@ -192,27 +192,28 @@ argsort: Op = register(
 
 
 # --- searchsorted: where values belong in sorted rows; nan is last --------------------------------
-# Bisection, which ends before the first element that is not less (or, with `right`, is greater).
+# Bisection without branches: `low` elements are known to be less (with `right`, not greater).
 
-_SEARCH = """
-def kernel(line, value, position, rows, n, count, right):
+_BISECTION = """
+                while count > 1:
+                    half = count // 2
+                    w = line[i * n + low + half - 1]
+                    low += half * int64({passed})
+                    count -= half
+                if count == 1:
+                    w = line[i * n + low]
+                    low += int64({passed})"""
+
+_SEARCH = f"""
+def kernel(line, value, position, rows, n, values, right):
     for i in range(rows):
-        for j in range(count):
-            v = value[i * count + j]
+        for j in range(values):
+            v = value[i * values + j]
             low = 0
-            high = n
-            while low < high:
-                middle = (low + high) // 2
-                w = line[i * n + middle]
-                if right == 1:
-                    passed = w <= v or v != v
-                else:
-                    passed = w < v or (v != v and w == w)
-                if passed:
-                    low = middle + 1
-                else:
-                    high = middle
-            position[i * count + j] = low
+            count = n
+            if right == 1:{_BISECTION.format(passed="(w <= v) | (v != v)")}
+            else:{_BISECTION.format(passed="(w < v) | ((v != v) & (w == w))")}
+            position[i * values + j] = low
 """
 
 

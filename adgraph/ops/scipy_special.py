@@ -18,6 +18,7 @@ import numpy as np
 from adgraph.ir.op import OPS, Traced
 
 MODULE = "scipy.special"
+UFUNCS = "scipy.special._ufuncs"  # where it keeps densities and other ufuncs for itself
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -44,10 +45,14 @@ class Special:
         return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the function, or record it."""
-        if any(isinstance(x, Traced) for x in args):
+        """Compute the function, or record it; a ufunc of numbers and traced arrays is NumPy's."""
+        traced = [isinstance(x, Traced) for x in args]
+        alike = all(traced) and len({x.type.dtype for x in args}) == 1
+        if alike and self.__name__ in OPS:
             return OPS[self.__name__](*args, **kwargs)
-        return self.function(*args, **kwargs)
+        if any(traced) and not isinstance(self.function, np.ufunc):
+            return OPS[self.__name__](*args, **kwargs)
+        return self.function(*_in_width(args), **kwargs)
 
     def resolve_dtypes(self, dtypes: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the dtypes of the loop of a ufunc; all have one of float32 and one of float64."""
@@ -60,6 +65,15 @@ class Special:
         return resolved
 
 
+def _in_width(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give Python floats the dtype of the real operands: SciPy takes the widest loop first."""
+    dtypes = {x.type.dtype for x in args if isinstance(x, Traced)}
+    real = next((d for d in dtypes if d in _REALS), None) if len(dtypes) == 1 else None
+    if real is None:
+        return args
+    return tuple(np.asarray(x, real) if type(x) is float else x for x in args)
+
+
 class _Names:
     """Gives the one `Special` of every name; `found` has those by the functions they stand for."""
 
@@ -69,9 +83,10 @@ class _Names:
         self.found: dict[Any, Special] = {}
 
     def __getattr__(self, name: str) -> Special:
-        if name.startswith("_"):
+        if name.startswith("__"):
             raise AttributeError(name)
-        return self.known.setdefault(name, Special(name, self.module))
+        module = UFUNCS if name.startswith("_") else self.module
+        return self.known.setdefault(name, Special(name, module))
 
 
 special = _Names(MODULE)

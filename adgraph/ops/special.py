@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.ir.op import Op
+from adgraph.ir.op import Op, type_of
 from adgraph.ops.elementwise import expit_slope, leg, multiply_no_nan
-from adgraph.ops.kinds import elementwise, elementwise_function
+from adgraph.ops.kinds import NoPartial, elementwise, elementwise_function
 from adgraph.ops.scipy_special import special
+from adgraph.ops.special_loops import complex_parts
 
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 INV_SQRT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
@@ -45,10 +46,18 @@ logit = elementwise(
 # --- error functions (DLMF 7.2) -------------------------------------------------------------------
 
 erf = elementwise(
-    special.erf, lambda y, x: (TWO_OVER_SQRT_PI * np.exp(-x * x),), "erf({0})", weight=15
+    special.erf,
+    lambda y, x: (TWO_OVER_SQRT_PI * np.exp(-x * x),),
+    "erf({0})",
+    weight=15,
+    parts=complex_parts("erf"),
 )
 erfc = elementwise(
-    special.erfc, lambda y, x: (-TWO_OVER_SQRT_PI * np.exp(-x * x),), "erfc({0})", weight=20
+    special.erfc,
+    lambda y, x: (-TWO_OVER_SQRT_PI * np.exp(-x * x),),
+    "erfc({0})",
+    weight=20,
+    parts=complex_parts("erfc"),
 )
 erfinv = elementwise(
     special.erfinv,
@@ -71,6 +80,8 @@ _ERFCX_TERMS = tuple((-1) ** k * math.prod(range(1, 2 * k, 2)) / 2.0**k for k in
 
 
 def _erfcx_partial(y: Any, x: Any) -> tuple[Any]:
+    if type_of(x).dtype.kind == "c":
+        return (2.0 * x * y - TWO_OVER_SQRT_PI,)
     far = x > 10.0
     inverse = 1.0 / np.square(np.where(far, x, 10.0))
     series: Any = _ERFCX_TERMS[-1]
@@ -80,7 +91,9 @@ def _erfcx_partial(y: Any, x: Any) -> tuple[Any]:
     return (np.where(far, TWO_OVER_SQRT_PI * inverse * series, near),)
 
 
-erfcx = elementwise(special.erfcx, _erfcx_partial, "erfcx({0})", weight=20)
+erfcx = elementwise(
+    special.erfcx, _erfcx_partial, "erfcx({0})", weight=20, parts=complex_parts("erfcx")
+)
 
 # --- the normal distribution ----------------------------------------------------------------------
 
@@ -89,6 +102,7 @@ ndtr = elementwise(
     lambda y, x: (INV_SQRT_TWO_PI * np.exp(-0.5 * x * x),),
     "ndtr({0})",
     weight=20,
+    parts=complex_parts("ndtr"),
 )
 # Density over distribution is the inverse of Mills' ratio, which is erfcx.
 log_ndtr = elementwise(
@@ -96,6 +110,7 @@ log_ndtr = elementwise(
     lambda y, x: (2.0 * INV_SQRT_TWO_PI / special.erfcx(-math.sqrt(0.5) * x),),
     "log_ndtr({0})",
     weight=30,
+    parts=complex_parts("log_ndtr"),
 )
 ndtri = elementwise(
     special.ndtri,
@@ -122,12 +137,20 @@ polygamma: Op = elementwise_function(
     weight=60,
     singular=True,
 )
+
+
+def _trigamma(x: Any) -> Any:
+    complex_numbers = NoPartial("digamma of complex numbers", "z")
+    return complex_numbers if type_of(x).dtype.kind == "c" else polygamma(1, x)
+
+
 digamma = elementwise(
     special.digamma,
-    lambda y, x: (polygamma(1, x),),
+    lambda y, x: (_trigamma(x),),
     "digamma({0})",
     weight=30,
     singular=True,
+    parts=complex_parts("digamma"),
 )
 gammaln = elementwise(
     special.gammaln,
@@ -142,6 +165,7 @@ gamma = elementwise(
     "gamma({0})",
     weight=30,
     singular=True,
+    parts=complex_parts("gamma"),
 )
 
 
@@ -168,6 +192,7 @@ xlogy = elementwise(
     "xlogy({0}, {1})",
     weight=12,
     singular=True,
+    parts=complex_parts("xlogy"),
 )
 xlog1py = elementwise(
     special.xlog1py,
@@ -175,6 +200,7 @@ xlog1py = elementwise(
     "xlog1py({0}, {1})",
     weight=14,
     singular=True,
+    parts=complex_parts("xlog1py"),
 )
 entr = elementwise(
     special.entr,
@@ -277,44 +303,24 @@ pseudo_huber = elementwise(
     singular=True,
 )
 
-# --- Bessel functions (DLMF 10.6.1 and 10.29.1); the order is an array of integers ----------------
+# --- Bessel functions of orders 0 and 1 (DLMF 10.6.1 and 10.29.1) ---------------------------------
 
-_TWO = np.asarray(2)
-
-jv: Op = elementwise_function(
-    "jv",
-    lambda order, x: special.jv(order.astype(x.dtype), x),
-    lambda order, x: x,
-    lambda y, order, x: (None, 0.5 * (jv(order - 1, x) - jv(order + 1, x))),
-    "bessel_jv({0}, {1})",
-    weight=60,
-)
-iv: Op = elementwise_function(
-    "iv",
-    lambda order, x: special.iv(order.astype(x.dtype), x),
-    lambda order, x: x,
-    lambda y, order, x: (None, 0.5 * (iv(order - 1, x) + iv(order + 1, x))),
-    "bessel_iv({0}, {1})",
-    weight=60,
-)
 j0 = elementwise(special.j0, lambda y, x: (-special.j1(x),), "bessel_j0({0})", weight=30)
 j1 = elementwise(
-    special.j1, lambda y, x: (0.5 * (special.j0(x) - jv(_TWO, x)),), "bessel_j1({0})", weight=30
+    special.j1,
+    lambda y, x: (0.5 * (special.j0(x) - special.jv(2.0, x)),),
+    "bessel_j1({0})",
+    weight=30,
 )
 i0 = elementwise(special.i0, lambda y, x: (special.i1(x),), "bessel_i0({0})", weight=30)
 i1 = elementwise(
-    special.i1, lambda y, x: (0.5 * (special.i0(x) + iv(_TWO, x)),), "bessel_i1({0})", weight=30
+    special.i1,
+    lambda y, x: (0.5 * (special.i0(x) + special.iv(2.0, x)),),
+    "bessel_i1({0})",
+    weight=30,
 )
 
 # Scaled by exp(-|x|), whose derivative at 0 is taken as 0.
-ive: Op = elementwise_function(
-    "ive",
-    lambda order, x: special.ive(order.astype(x.dtype), x),
-    lambda order, x: x,
-    lambda y, order, x: (None, 0.5 * (ive(order - 1, x) + ive(order + 1, x)) - np.sign(x) * y),
-    "bessel_ive({0}, {1})",
-    weight=60,
-)
 i0e = elementwise(
     special.i0e,
     lambda y, x: (special.i1e(x) - np.sign(x) * y,),
@@ -323,7 +329,7 @@ i0e = elementwise(
 )
 i1e = elementwise(
     special.i1e,
-    lambda y, x: (0.5 * (special.i0e(x) + ive(_TWO, x)) - np.sign(x) * y,),
+    lambda y, x: (0.5 * (special.i0e(x) + special.ive(2.0, x)) - np.sign(x) * y,),
     "bessel_i1e({0})",
     weight=30,
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from adgraph.ir.op import type_of
 from adgraph.ops.elementwise import multiply_no_nan
+from adgraph.ops.kinds import NoPartial
 from adgraph.tracing.tracer import Tracer, as_tracer
 
 
@@ -19,6 +20,8 @@ def weigh(ct: Any, partial: Any, *, masked: bool) -> Any:
     """Multiply a (co)tangent by a partial."""
     if ct is None or partial is None:
         return None
+    if isinstance(partial, NoPartial):
+        raise partial.error()
     if type(partial) is int:
         return ct if partial == 1 else -ct
     if not masked or not isinstance(partial, Tracer):

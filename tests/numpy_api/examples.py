@@ -52,6 +52,13 @@ def _on(function: Function, *args: Any) -> tuple[Function, tuple[Any, ...]]:
     return function, args
 
 
+def _spheroidal(name: str) -> Function:
+    """Return a spheroidal wave function of its argument, with the characteristic value given."""
+    value = getattr(special, f"{name[:3]}_cv")(1.0, 2.0, 1.5)
+    function = getattr(special, f"{name}_cv")
+    return lambda x: function(1.0, 2.0, 1.5, value, x)
+
+
 _INTEGERS = (
     "bitwise_and bitwise_count bitwise_invert bitwise_left_shift bitwise_not bitwise_or "
     "bitwise_right_shift bitwise_xor gcd invert lcm left_shift right_shift"
@@ -245,6 +252,13 @@ EXAMPLES: dict[str, Any] = {
     **{
         f"np.fft.{name}": _on(lambda x, y, name=name: getattr(np.fft, name)(x + 1j * y), X, Y)
         for name in ("hfft", "irfft", "irfft2", "irfftn")
+    },
+    "scipy.special.besselpoly": _on(lambda a: special.besselpoly(a, 1.0, 2.0), V),
+    "scipy.special.multigammaln": _on(lambda a: special.multigammaln(a, 3), V + 2.0),
+    **{
+        f"scipy.special.{kind}_{name}_cv": _on(_spheroidal(f"{kind}_{name}"), np.asarray(at))
+        for kind in ("obl", "pro")
+        for name, at in (("ang1", 0.3), ("rad1", 1.3), ("rad2", 2.0))
     },
     "scipy.linalg.block_diag": (X, SQUARE),
     "scipy.linalg.cho_factor": _on(lambda a: linalg.cholesky(a @ a.T, lower=True), SQUARE),

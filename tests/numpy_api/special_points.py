@@ -26,7 +26,6 @@ bdtrc 2.0 5 0.3
 bdtri 2.0 5 0.3
 bdtrik 0.4 7.0 0.3
 bdtrin 2.0 0.4 0.3
-besselpoly 1.2 1.0 2.0
 beta 1.5 2.5
 betainc 2.0 3.5 0.3
 betaincc 2.0 3.5 0.3
@@ -133,12 +132,9 @@ ndtri_exp -2.0
 nrdtrimn 0.3 1.5 0.7
 nrdtrisd 0.3 0.7 1.5
 obl_ang1 1.0 2.0 1.5 0.3
-obl_ang1_cv 1.0 2.0 1.5 5.0 0.3
 obl_cv 1.0 2.0 1.5
 obl_rad1 1.0 2.0 1.5 0.3
-obl_rad1_cv 1.0 2.0 1.5 5.0 0.3
 obl_rad2 1.0 2.0 1.5 2.0
-obl_rad2_cv 1.0 2.0 1.5 5.0 0.3
 owens_t 0.7 1.3
 pbdv 1.5 0.7
 pbvv 1.5 0.7
@@ -150,12 +146,9 @@ pdtrik 0.4 0.7
 poch 2.5 1.5
 powm1 1.5 2.5
 pro_ang1 1.0 2.0 1.5 0.3
-pro_ang1_cv 1.0 2.0 1.5 8.0 0.3
 pro_cv 1.0 2.0 1.5
 pro_rad1 1.0 2.0 1.5 1.3
-pro_rad1_cv 1.0 2.0 1.5 6.0 1.3
 pro_rad2 1.0 2.0 1.5 2.0
-pro_rad2_cv 1.0 2.0 1.5 6.0 1.3
 pseudo_huber 0.5 1.7
 radian 10.0 20.0 30.0
 rel_entr 0.5 0.7
@@ -178,7 +171,6 @@ lambertw 0.7
 comb 5.5 2.2
 perm 5.5 2.2
 zeta 2.5 1.5
-multigammaln 3.3
 spherical_jn 2 1.3
 spherical_yn 2 1.3
 spherical_in 2 1.3

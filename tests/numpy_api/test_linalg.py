@@ -80,6 +80,7 @@ ANY: dict[str, Function] = {
     "qr": np.linalg.qr,
     "complete qr": lambda a: magnitudes(np.linalg.qr(a, "complete")),
     "r of qr": lambda a: np.linalg.qr(a, "r"),
+    "raw qr": lambda a: np.linalg.qr(a, "raw"),
     "pinv": np.linalg.pinv,
     "pinv with rcond": lambda a: np.linalg.pinv(a, 0.3),
     "pinv with rtol": lambda a: np.linalg.pinv(a, rtol=None),
@@ -120,7 +121,7 @@ def test_integers_become_float64(name: str) -> None:
 
 COMPILED = [
     *("inv", "det", "slogdet", "cholesky", "solve", "eig", "eigh", "negative matrix_power"),
-    *("thin svd", "qr", "complete qr", "pinv", "matrix_rank", "cond"),
+    *("thin svd", "qr", "complete qr", "raw qr", "pinv", "matrix_rank", "cond"),
 ]
 
 
@@ -321,7 +322,6 @@ def test_what_numpy_refuses_is_refused(function: Function, shape: tuple[int, ...
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda a: np.linalg.qr(a, "raw"), "mode='raw'"),
         (lambda a: scipy.linalg.qr(a, pivoting=True), "pivoting=True"),
         (lambda a: scipy.linalg.solve(a, a, assume_a="banded"), "assume_a='banded'"),
         (lambda a: scipy.linalg.eigh(a, subset_by_index=(0, 1)), "subset_by_index"),

@@ -14,6 +14,7 @@ import pytest
 import scipy.linalg
 
 from adgraph import grad, hessian, jvp, trace
+from adgraph.errors import DerivativeError
 from adgraph.testing import assert_close, check_derivatives
 from adgraph.tracing.tree import flatten
 
@@ -215,6 +216,11 @@ def test_the_derivative_of_a_pseudoinverse_of_lower_rank_keeps_the_rank() -> Non
     along = np.outer([1.0, 0.5, -1.0], [3.0, 4.0])
     expected = (np.linalg.pinv(a + 1e-6 * along) - np.linalg.pinv(a - 1e-6 * along)) / 2e-6
     assert_close(jvp(np.linalg.pinv, (a,), (along,))[1], expected, "differenced")
+
+
+def test_reflectors_have_no_derivative() -> None:
+    with pytest.raises(DerivativeError, match=r"(?s)qr_raw has no .*test_linalg_derivatives"):
+        grad(lambda a: np.sum(np.linalg.qr(a, "raw")[0]))(np.eye(2))
 
 
 def test_derivatives_of_singular_matrices_raise_at_the_line_of_the_user() -> None:

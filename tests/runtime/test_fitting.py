@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adgraph import trace
+from adgraph import grad, jvp, trace
 from adgraph.errors import BudgetError
 from adgraph.passes.pipeline import SETTLED, run_pipeline
 from adgraph.runtime.fitting import choices
@@ -190,6 +190,17 @@ def test_loops_of_unknown_length_keep_a_budget_however_long_they_run(
         np.testing.assert_allclose(bounded(x, other), plain(x, other), rtol=1e-11, atol=1e-14)
     assert bounded.explain(x, np.asarray(others[-1])).peak_bytes <= budget
     assert plain.explain(x, np.asarray(others[-1])).peak_bytes > 2 * budget
+
+
+def test_products_with_a_hessian_keep_a_budget_in_loops_of_unknown_length() -> None:
+    def product(x: Any, v: Any, n: Any) -> Any:
+        return jvp(lambda y: grad(newton)(y, n), (x,), (v,))[1]
+
+    x, v, n = RNG.random(200), RNG.random(200), np.asarray(300)
+    plain, bounded = trace(product), trace(product, memory_budget=100_000)
+    np.testing.assert_allclose(bounded(x, v, n), plain(x, v, n), rtol=1e-10, atol=1e-14)
+    assert bounded.explain(x, v, n).peak_bytes <= 100_000
+    assert plain.explain(x, v, n).peak_bytes > 1_000_000
 
 
 def test_a_budget_that_the_tape_of_a_loop_outgrows_is_kept() -> None:

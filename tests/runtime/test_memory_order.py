@@ -78,12 +78,6 @@ def test_an_array_in_fortran_order_may_be_out_of_alignment() -> None:
 
 def test_a_write_through_a_reshape_needs_c_order() -> None:
     @adgraph.trace
-    def flat(x: Any) -> Any:
-        y = x.copy()
-        y.reshape(-1)[0] = 1.0
-        return y + x
-
-    @adgraph.trace
     def through(x: Any) -> Any:
         x.reshape(-1)[0] = 1.0
         return x

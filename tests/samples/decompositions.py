@@ -72,6 +72,15 @@ SAMPLES = (
     ),
     Sample(name="qr", ops=("qr",), function=np.linalg.qr, make=matrices(4, 3), exact=False),
     Sample(
+        name="raw qr",
+        ops=("qr_raw",),
+        function=lambda a: np.linalg.qr(a[0], "raw"),
+        make=matrices(4, 3),
+        exact=False,
+        differentiable=False,
+        skip={"zero": "its derivative is refused, not zero"},
+    ),
+    Sample(
         name="qr of complex",
         ops=("qr",),
         function=lambda a: _parts(*np.linalg.qr(a * (1 + 0.5j) + 1j)),

@@ -25,7 +25,7 @@ def _second_names(x: Any) -> Any:
 
 
 def _degrees(x: Any) -> Any:
-    return special.sindg(x) * special.cosdg(x) + np.radians(x) * np.degrees(x)
+    return np.radians(x) * np.degrees(x) + np.fmod(x, 360.0)
 
 
 SAMPLES = [

@@ -21,7 +21,7 @@ def elementwise_in_place(node: Node, operand: Value, result: Value) -> bool:
     return node.op.kind is Kind.ELEMENTWISE and operand in node.inputs
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(graphs(), st.floats(0, 1), st.booleans())
 def test_the_planned_peak_keeps_any_budget_or_the_error_names_one_that_works(
     graph: Graph, fraction: float, in_place: bool

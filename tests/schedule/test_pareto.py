@@ -157,7 +157,7 @@ def test_thousands_of_nodes_are_planned_in_about_a_second() -> None:
     graph = joint.transformer(100)
     start = time.process_time()
     fraction_of(Planner(graph), 0.5)
-    assert time.process_time() - start < 3.0  # 0.8 to 1.2 with little else running
+    assert time.process_time() - start < 3.0  # measured 1.2 on a busy machine
 
 
 SMALL = {

@@ -790,7 +790,6 @@ REFUSALS = [
     (lambda x: np.add.at(M, 0, x[0]), "plain NumPy array"),
     (lambda x: np.repeat(x, np.argmax(x)), "repeats"),
     (lambda x: np.unique(x), "np.unique has no program"),
-    (lambda x: np.linalg.qr(x, "raw"), "mode='raw'"),
 ]
 
 

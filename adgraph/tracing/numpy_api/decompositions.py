@@ -12,7 +12,7 @@ from adgraph.ops.constant import stop_gradient
 from adgraph.ops.matrix_functions import pinv as ops_pinv
 from adgraph.tracing.numpy_api.linalg import conjugate, float_dtype, matrix
 from adgraph.tracing.numpy_api.shape import matrix_transpose, reshape
-from adgraph.tracing.numpy_api.table import implements, refuse
+from adgraph.tracing.numpy_api.table import implements
 from adgraph.tracing.tracer import Tracer, as_tracer
 
 SVDResult = type(np.linalg.svd(np.eye(1)))
@@ -122,10 +122,11 @@ def check_matrices(name: str, x: Tracer) -> None:
 def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r", "raw"):
         raise ValueError(message(f"np.linalg.qr: {mode!r} is no mode"))
-    if mode == "raw":
-        refuse("np.linalg.qr", mode=mode)
     x: Any = matrix(a)
     check_matrices("np.linalg.qr", x)
+    if mode == "raw":
+        packed, factors = ops.qr_raw(x)
+        return matrix_transpose(packed), conjugate(factors)
     rows, columns = x.shape[-2:]
     first = x if columns <= rows else x[..., :rows]
     q, r = ops.qr(first, complete=mode == "complete" and rows > columns)

@@ -201,7 +201,7 @@ def nan_to_num(
     else:
         result = _finite(x, nan, posinf, neginf)
     if not copy and x.shape:
-        x[...] = result  # type: ignore[index]  # it has an axis
+        x[...] = result
     return result
 
 
@@ -315,16 +315,6 @@ def _float_dtype(x: Any) -> np.dtype[Any]:
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
 
 
-@implements(special.sindg)
-def sindg(x: Any) -> Any:
-    return np.sin(np.deg2rad(np.fmod(x, 360.0)))
-
-
-@implements(special.cosdg)
-def cosdg(x: Any) -> Any:
-    return np.cos(np.deg2rad(np.fmod(x, 360.0)))
-
-
 @implements(np.i0)
 def i0(x: Any) -> Any:
     return special_ops.i0(as_tracer(x, _float_dtype(x)))
@@ -342,11 +332,6 @@ def _of_integer_order(name: str, op: Op, order: Any, x: Any) -> Any:
         )
     dtype = _float_dtype(x)
     return emit(op, (as_tracer(known.astype(np.int64)), as_tracer(x, dtype)), {})
-
-
-BESSEL = {special.jv: special_ops.jv, special.iv: special_ops.iv, special.ive: special_ops.ive}
-for _ufunc, _op in BESSEL.items():
-    implements(_ufunc)(functools.partial(_of_integer_order, _ufunc.__name__, _op))
 
 
 @constructs(special.polygamma)

@@ -32,10 +32,6 @@ def _methods(names: str) -> tuple[str, ...]:
     return tuple(f"ndarray.{name}" for name in names.split())
 
 
-def _special(names: str) -> tuple[str, ...]:
-    return tuple(f"scipy.special.{name}" for name in names.split())
-
-
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         "the shape of the result depends on the numbers, which are not known while tracing",
