@@ -20,6 +20,7 @@ from adgraph.ir.op import OPS, Traced
 MODULE = "scipy.special"
 UFUNCS = "scipy.special._ufuncs"  # where it keeps densities and other ufuncs for itself
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
+_COMPLEX = frozenset({"hankel1", "hankel1e", "hankel2", "hankel2e", "wofz"})  # no real loops
 
 
 class Special:
@@ -55,10 +56,10 @@ class Special:
         return self.function(*_in_width(args), **kwargs)
 
     def resolve_dtypes(self, dtypes: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the dtypes of the loop of a ufunc; all have one of float32 and one of float64."""
+        """Return the dtypes of the loop of a ufunc; most have one of float32 and one of float64."""
         given = {dtype for dtype in dtypes if dtype is not None}
         for real in _REALS:
-            if given == {real}:
+            if given == {real} and self.__name__ not in _COMPLEX:
                 return (real,) * len(dtypes)
         function: Any = self.function
         resolved: tuple[Any, ...] = function.resolve_dtypes(dtypes)

@@ -29,6 +29,7 @@ from adgraph.tracing.items import items_of
 from adgraph.tracing.loops import is_set, run
 from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.compressed import builtin
+from adgraph.tracing.numpy_api.concatenators import CONCATENATORS, concatenated
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
 from adgraph.tracing.numpy_api.table import CONSTANT
 from adgraph.tracing.purity import (
@@ -429,6 +430,8 @@ def getitem(container: Any, key: Any) -> Any:
             return CONSTRUCTORS[np.array](container)[key]
         if isinstance(key, Tracer) and (kind := _only_numbers(container)) is not None:
             return tracer(read(DISPATCH.getitem(np.asarray(container), key)), kind)
+    if isinstance(container, CONCATENATORS) and contains_tracer(key):
+        return concatenated(container, key)
     return container[key]
 
 
