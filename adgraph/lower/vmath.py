@@ -454,7 +454,13 @@ _ROWS = (
     ),
 )
 _SPECIAL = tuple(
-    Function(name, element.arity, "float", _element(element)) for name, element in ELEMENTS.items()
+    Function(
+        name,
+        element.arity,
+        "float",
+        _widened(_element(element)) if element.types == "dld->d" else _element(element),
+    )
+    for name, element in ELEMENTS.items()
 )
 FUNCTIONS = {function.name: function for function in (*_ROWS, *_SPECIAL)}
 PAIRED = (  # forms that share work where a loop has all of a group of one argument

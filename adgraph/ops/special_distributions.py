@@ -36,9 +36,11 @@ def _poisson(m: Any, k: Any) -> Any:
     return gamma_density(np.floor(k) + 1.0, m)
 
 
-bdtr = function("bdtr", "k n p", {"p": lambda y, k, n, p: -_binomial(p, k, n)})
-bdtrc = function("bdtrc", "k n p", {"p": lambda y, k, n, p: _binomial(p, k, n)})
-bdtri = function("bdtri", "k n y", {"y": lambda p, k, n, y: -1.0 / _binomial(p, k, n)})
+bdtr = function("bdtr", "k n p", {"p": lambda y, k, n, p: -_binomial(p, k, n)}, types="dld->d")
+bdtrc = function("bdtrc", "k n p", {"p": lambda y, k, n, p: _binomial(p, k, n)}, types="dld->d")
+bdtri = function(
+    "bdtri", "k n y", {"y": lambda p, k, n, y: -1.0 / _binomial(p, k, n)}, types="dld->d"
+)
 bdtrik = function("bdtrik", "y n p")
 bdtrin = function("bdtrin", "k y p")
 nbdtr = function("nbdtr", "k n p", {"p": lambda y, k, n, p: _beta(p, n, k + 1.0)})

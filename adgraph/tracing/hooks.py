@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import inspect
 import math
 import operator
 import re
@@ -31,7 +32,7 @@ from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.compressed import builtin
 from adgraph.tracing.numpy_api.concatenators import CONCATENATORS, concatenated
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
-from adgraph.tracing.numpy_api.table import CONSTANT
+from adgraph.tracing.numpy_api.table import CONSTANT, FUNCTIONS
 from adgraph.tracing.purity import (
     attempt,
     augmenting,
@@ -90,6 +91,7 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     try:
         known = REPLACED.get(stand_in(function))
         replacement = builtin(function, args) or copying(function) or known
+        args = args if replacement else _gathered(function, args)
     except TypeError:  # an unhashable callable is the user's own
         replacement = None
     writing(function, args, kwargs)
@@ -329,17 +331,32 @@ def _predicate(ufunc: np.ufunc, plain: Callable[..., Any]) -> Callable[[Any], An
     return lambda x: _number(bool, ufunc(x)) if isinstance(x, Tracer) else plain(x)
 
 
-def _dispatching(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A NumPy function that does not look for tracers inside a list."""
+def _gathered(function: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make arrays of lists with traced elements where NumPy would not look into them."""
+    known = isinstance(function, np.ufunc) or function in FUNCTIONS
+    if not known or not any(isinstance(x, (list, tuple)) for x in args):
+        return args
+    arrays = _array_parameters(function)
+    return tuple(
+        CONSTRUCTORS[np.asarray](x) if i in arrays and _is_list(x) else x
+        for i, x in enumerate(args)
+    )
 
-    def apply(x: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(_gathered(x), *args, **kwargs)
 
-    return apply
+def _is_list(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and contains_tracer(x)
 
 
-def _gathered(x: Any) -> Any:
-    return CONSTRUCTORS[np.asarray](x) if contains_tracer(x) else x
+_ARRAYS = frozenset("a a1 a2 A arr array ary b fp m p q v values weights x x1 x2 xp y z".split())
+
+
+@functools.cache
+def _array_parameters(function: Any) -> frozenset[int]:
+    """Return the positions of the arrays among the parameters of a function of NumPy."""
+    if isinstance(function, np.ufunc):
+        return frozenset(range(function.nin))
+    parameters = inspect.signature(function).parameters
+    return frozenset(i for i, name in enumerate(parameters) if name in _ARRAYS)
 
 
 def _calling_back(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -364,22 +381,6 @@ def _float64(x: Any = 0.0) -> Any:
         return as_tracer(x, np.float64)
     return np.asarray(x).astype(np.float64)[()]
 
-
-_BLIND_TO_LISTS: tuple[Callable[..., Any], ...] = (
-    np.sum,
-    np.prod,
-    np.mean,
-    np.max,
-    np.min,
-    np.any,
-    np.all,
-    np.cumsum,
-    np.var,
-    np.std,
-    np.argmax,
-    np.argmin,
-    np.linalg.norm,
-)
 
 _CALLING_BACK = (np.apply_along_axis, np.apply_over_axes, np.piecewise, np.fromfunction)
 
@@ -410,7 +411,6 @@ REPLACED: dict[Any, Callable[..., Any]] = {
     np.isscalar: _isscalar,
     np.fromiter: _fromiter,
     np.float64: _float64,
-    **{function: _dispatching(function) for function in _BLIND_TO_LISTS},
     **{function: _calling_back(function) for function in _CALLING_BACK},
 }
 

@@ -111,6 +111,23 @@ def test_values_or_errors(function: Function, x: Any) -> None:
     assert_agrees(function, x)
 
 
+LISTS = [
+    case(lambda x: np.exp([x[0], x[1]]), V),
+    case(lambda x: np.hypot([x[0], 1.0], [x[1], x[2]]), V),
+    case(lambda x: np.median([x[0], x[1], 2.0]), V),
+    case(lambda x: np.dot([x[0], x[1]], [x[1], 2.0]), V),
+    case(lambda x: np.interp(0.3, [0.0, 1.0], [x[0], x[1]]), V),
+    case(lambda x: np.diff([[x[0], x[1]], [1.0, 2.0]]), V),
+    case(lambda x: np.where([True, False], x[:2], [x[0], x[1]]), V),
+    case(lambda x: np.select([x > 1, x > 0.5], [x, [1.0, 2.0, 3.0, 4.0, 5.0]]), V),
+]
+
+
+@pytest.mark.parametrize(("function", "x"), LISTS)
+def test_lists_of_traced_numbers_are_arrays(function: Function, x: Any) -> None:
+    assert assert_agrees(function, x)
+
+
 def test_a_position_among_nan_alone_is_an_error_when_the_program_runs() -> None:
     f = trace(lambda x: np.nanargmax(x, axis=1))
     gaps = np.array([[np.nan, 2.0], [1.0, np.nan]])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adgraph import trace
-from adgraph.errors import AxisIndexError, ShapeError
+from adgraph.errors import AxisIndexError, ShapeError, TracingError
 from adgraph.testing import check_derivatives
 from tests.numpy_api.agreement import assert_agrees
 
@@ -238,3 +238,27 @@ def test_errors_name_what_was_found() -> None:
         trace(lambda x: x[np.array([True, False])])(M)
     with pytest.raises(ShapeError, match="2 shifts for 3 axes"):
         trace(lambda x: np.roll(x, (1, 2), (0, 1, 0)))(M)
+
+
+CONCATENATIONS = [
+    lambda x, m: np.r_[x, 0, x[:2]],
+    lambda x, m: np.r_[0:3, x, 5],
+    lambda x, m: np.r_[[x[0], 2.0], x],
+    lambda x, m: np.r_["1", m, m],
+    lambda x, m: np.r_["0,2", x, m],
+    lambda x, m: np.r_["1,2,0", x, x],
+    lambda x, m: np.r_["0,3,-1", x, x],
+    lambda x, m: np.c_[x, x, np.ones(3)],
+    lambda x, m: np.c_[m.T, x],
+    lambda x, m: np.c_[x[0], x[1]],
+]
+
+
+@pytest.mark.parametrize("function", CONCATENATIONS)
+def test_subscripts_that_concatenate_equal_numpy(function: Any) -> None:
+    assert_agrees(function, M[0], M[:2])
+
+
+def test_a_subscript_that_makes_a_matrix_is_refused() -> None:
+    with pytest.raises(TracingError, match=r"np\.matrix"):
+        trace(lambda x: np.r_["r", x, x])(M[0])

@@ -67,6 +67,25 @@ def test_sort_writes_in_place_and_takes_stable() -> None:
     assert_agrees(lambda x: np.sort(x, kind="stable", stable=True), M)
 
 
+@pytest.mark.parametrize("n", [0, 1, 12, 13, 24, 25, 37, 200])
+def test_kernels_sort_short_and_long_rows_stably(n: int) -> None:
+    x = np.round(RNG.standard_normal((2, n)), 1)
+    x[0, 2::5] = math.nan
+    for axis, given in ((1, x), (0, x.T.copy())):
+        found = trace(lambda x, axis=axis: np.argsort(x, axis))(given)
+        np.testing.assert_array_equal(found, np.argsort(given, axis, kind="stable"))
+
+
+def test_kernels_sort_in_recorded_loops() -> None:
+    def ranked(x: Any) -> Any:
+        for i in range(40):
+            x = np.tanh(x + 0.1 * np.argsort(np.cos(x + i)))
+        return np.sort(x)
+
+    line = RNG.standard_normal(30)
+    assert_close(trace(ranked)(line), ranked(line))
+
+
 def test_complex_numbers_are_sorted_by_real_then_imaginary_part() -> None:
     for function in (np.sort, np.argsort, np.sort_complex):
         assert_agrees(lambda z, f=function: f(z), Z)

@@ -333,6 +333,7 @@ SAMPLES = [
         *_all("bdtr bdtrc bdtri", 2.0, 5),
         *_all("nbdtr nbdtrc nbdtri", 2, 3),
         *_all("pdtr pdtrc pdtri", 2),
+        single=False,
     ),
     _family(
         "continuous distributions",

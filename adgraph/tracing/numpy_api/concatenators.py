@@ -21,9 +21,16 @@ def concatenated(container: Any, key: Any) -> Any:
     axis, rank, place = container.axis, container.ndmin, container.trans1d
     if isinstance(given[0], str):
         axis, rank, place = _directive(given.pop(0), rank, place)
-    parts = [np.r_[p] if isinstance(p, slice) else p for p in given]
+    parts = [_part(p) for p in given]
     dtype = result_dtype(*parts)
     return join([_widened(as_tracer(asarray(p), dtype), rank, place) for p in parts], axis)
+
+
+def _part(entry: Any) -> Any:
+    """Return what an entry stands for; a Python number takes the dtype of the others."""
+    if isinstance(entry, slice):
+        return np.r_[entry]
+    return asarray(entry) if isinstance(entry, (list, tuple)) else entry
 
 
 def _directive(text: str, rank: int, place: int) -> tuple[int, int, int]:
