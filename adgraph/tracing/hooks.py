@@ -347,7 +347,7 @@ def _is_list(x: Any) -> bool:
     return isinstance(x, (list, tuple)) and contains_tracer(x)
 
 
-_ARRAYS = frozenset("a a1 a2 A arr array ary b fp m p q v values weights x x1 x2 xp y z".split())
+_ARRAYS = "a a1 a2 A arr array ary b fp m p q v values weights x x1 x2 xp y z"
 
 
 @functools.cache
@@ -356,7 +356,7 @@ def _array_parameters(function: Any) -> frozenset[int]:
     if isinstance(function, np.ufunc):
         return frozenset(range(function.nin))
     parameters = inspect.signature(function).parameters
-    return frozenset(i for i, name in enumerate(parameters) if name in _ARRAYS)
+    return frozenset(i for i, name in enumerate(parameters) if name in _ARRAYS.split())
 
 
 def _calling_back(function: Callable[..., Any]) -> Callable[..., Any]:
