@@ -71,9 +71,9 @@ def test_sort_writes_in_place_and_takes_stable() -> None:
 def test_kernels_sort_short_and_long_rows_stably(n: int) -> None:
     x = np.round(RNG.standard_normal((2, n)), 1)
     x[0, 2::5] = math.nan
-    for axis, given in ((1, x), (0, x.T.copy())):
-        found = trace(lambda x, axis=axis: np.argsort(x, axis))(given)
-        np.testing.assert_array_equal(found, np.argsort(given, axis, kind="stable"))
+    for axis, rows in ((1, x), (0, x.T.copy())):
+        found = trace(lambda x, axis=axis: np.argsort(x, axis))(rows)
+        np.testing.assert_array_equal(found, np.argsort(rows, axis, kind="stable"))
 
 
 def test_kernels_sort_in_recorded_loops() -> None:
@@ -155,11 +155,11 @@ def test_quantiles_equal_numpy(
     x: Any, q: Any, axis: Any, method: Any, keepdims: bool, function: Any
 ) -> None:
     scale = 100 if "percentile" in function.__name__ else 1
-    given = np.multiply(q, scale) if isinstance(q, list) else q * scale
+    levels = np.multiply(q, scale) if isinstance(q, list) else q * scale
     if "nan" in function.__name__ and np.ndim(q) == 2:
         return  # NumPy confuses the axes of the result
     if not (axis == () or (np.size(x) == 0 and function in (np.quantile, np.percentile))):
-        assert_agrees(lambda x: function(x, given, axis, method=method, keepdims=keepdims), x)
+        assert_agrees(lambda x: function(x, levels, axis, method=method, keepdims=keepdims), x)
 
 
 @given(st.sampled_from([None, 0, 1, (0, 1)]), st.booleans(), st.sampled_from(QUANTILES[:7]))
