@@ -38,6 +38,7 @@ from adgraph.tracing.frames import (
     write_cell,
 )
 from adgraph.tracing.views import (
+    PARTS,
     View,
     composed,
     contiguous,
@@ -158,10 +159,18 @@ class Tracer(Traced):
         """The real part."""
         return np.real(self)
 
+    @real.setter
+    def real(self, value: Any) -> None:
+        self.real[...] = value
+
     @property
     def imag(self) -> Any:
         """The imaginary part."""
         return np.imag(self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        self.imag[...] = value
 
     def __repr__(self) -> str:
         weak = f", weak {self.weak.__name__}" if self.weak else ""
@@ -171,7 +180,7 @@ class Tracer(Traced):
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
         """Record an op; a view of this tracer extends its path."""
-        if op.kind is Kind.VIEW and args[0] is self:
+        if args[0] is self and (op.kind is Kind.VIEW or (op in PARTS and self.shape)):
             return apply_view(self, op, attrs)
         return emit(op, args, attrs)
 

@@ -18,14 +18,20 @@ from adgraph.ir.graph import Value
 from adgraph.ir.op import Op
 from adgraph.ir.substitute import symbols_of
 from adgraph.ir.types import ArrayType, Index, Shape, Slice
+from adgraph.ops.complex_numbers import imag, make_complex, real
 from adgraph.ops.indexing import put, take
 from adgraph.ops.shape import broadcast, getitem, reshape, transpose, update
-from adgraph.tracing.frames import Cell, read_cell
+from adgraph.tracing.frames import Cell, current, origin, read_cell
+
+PARTS = (real, imag)
 
 
 @dataclass(frozen=True)
 class View:
-    """One step: an op of kind view and its attributes, or `take` and the position it takes."""
+    """One step: an op of kind view and its attributes, or `take` and the position it takes.
+
+    `real` and `imag` are steps too: a part of a complex array is every second number of its memory.
+    """
 
     op: Op
     attrs: Mapping[str, Any]
@@ -41,6 +47,10 @@ class View:
             return put, {**self.attrs, "unique": True}, (base, new, read_cell(self.position))
         if self.op is getitem:
             return update, dict(self.attrs), (base, new)
+        if self.op in PARTS:
+            other = imag if self.op is real else real
+            (kept,) = current().emit(other, (base,), {}, origin())
+            return make_complex, {}, (new, kept) if self.op is real else (kept, new)
         if self.op is transpose:
             axes = self.attrs["axes"]
             return transpose, {"axes": tuple(axes.index(i) for i in range(len(axes)))}, (new,)
@@ -100,10 +110,29 @@ def contiguous(base: ArrayType, path: tuple[View, ...]) -> bool:
     for step in path:
         if step.op is reshape:
             array = np.reshape(array, step.attrs["shape"], copy=False)
-        else:
+        elif step.op not in PARTS:
             array = step.op.evaluate(array, **step.attrs)
     steps = [abs(s) for n, s in zip(array.shape, array.strides, strict=True) if n != 1]
     return steps == sorted(steps, reverse=True)
+
+
+def in_one_block(base: ArrayType, path: tuple[View, ...]) -> bool:
+    """Tell whether the path of a C-contiguous array leads to a C-contiguous one, as far as known.
+
+    Where extents are not numbers it is taken for one.
+    """
+    array, type = layout(base) if not base.ragged else None, base
+    for step in path:
+        type = step_type(step, type)
+        if array is None or type.ragged:
+            return True
+        if step.op in PARTS:
+            return False
+        if step.op is reshape:
+            array = np.reshape(array, type.shape, copy=False)
+        else:
+            array = _part(array, step)
+    return array is None or array.flags.c_contiguous
 
 
 def picks(op: Op) -> bool:
@@ -126,7 +155,7 @@ def viewable(base: ArrayType, path: tuple[View, ...]) -> bool:
     for step in path:
         before, type = type, step_type(step, type)
         if step.op is not reshape:
-            if step.op not in (getitem, transpose, broadcast, take):
+            if step.op not in (getitem, transpose, broadcast, take, *PARTS):
                 return False
             array = None if array is None or type.ragged else _part(array, step)
         elif array is None or type.ragged:
@@ -143,6 +172,8 @@ def viewable(base: ArrayType, path: tuple[View, ...]) -> bool:
 
 def _part(array: np.ndarray[Any, Any], step: View) -> Any:
     """Return an array laid out as the part that a step selects, wherever it begins."""
+    if step.op in PARTS:
+        return array
     if step.op is take:
         return array[(slice(None),) * step.attrs["axis"] + (0,)]
     if step.op is not getitem:

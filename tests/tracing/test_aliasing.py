@@ -32,6 +32,7 @@ VIEWS: dict[str, Callable[[Any, int], Any]] = {
     "row": lambda a, n: a[n % a.shape[0]] if a.ndim > 1 else a,
     "column": lambda a, n: a[:, n % a.shape[1]] if a.ndim > 1 else a,
     "line": lambda a, n: a.reshape(-1),
+    "raveled": lambda a, n: a.ravel(),
     "pairs": lambda a, n: a.reshape(2, -1) if a.size % 2 == 0 else a,
     "new axis": lambda a, n: a[:, None] if a.ndim < 3 else a,
     "moved": lambda a, n: np.moveaxis(a, 0, -1),

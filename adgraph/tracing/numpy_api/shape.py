@@ -28,6 +28,7 @@ from adgraph.tracing.tracer import (
     read,
     tracer,
 )
+from adgraph.tracing.views import in_one_block
 
 
 def normal_axis(axis: Any, rank: int) -> int:
@@ -127,8 +128,15 @@ def reshape_method(a: Tracer, *shape: Any, order: str = "C", copy: bool | None =
 @implements(np.ravel)
 @method("ravel")
 def ravel(a: Any, order: str = "C") -> Any:
+    """NumPy copies what does not lie in one block, also where a reshape would be a view."""
     check_order("np.ravel", order, "CF")
-    return reshape(a, (type_of(a).size,), order)
+    x = as_tracer(a)
+    turned = transpose(x) if order == "F" else x
+    flat = reshape(turned, (x.size,))
+    viewed = flat.shape and turned.shape and flat.cell is turned.cell
+    if viewed and not in_one_block(turned.cell.value.type, turned.path):
+        return tracer(read(flat))
+    return flat
 
 
 @method("flatten")
