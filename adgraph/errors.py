@@ -58,7 +58,9 @@ class DerivativeError(AdgraphError, TypeError):
 
 
 class BudgetError(AdgraphError, MemoryError):
-    """No schedule of the program fits into the given memory."""
+    """No schedule of the program fits into the given memory: `least` bytes were found to work."""
+
+    least: int | None = None
 
 
 class CapacityError(AdgraphError, MemoryError):

@@ -14,7 +14,7 @@ import pytest
 from adgraph import checkpoint, trace
 from adgraph.chart import Frame
 from adgraph.curve import CurvePoint, MemoryCurve
-from adgraph.errors import AdgraphError
+from adgraph.errors import AdgraphError, BudgetError
 from adgraph.timeline import Buffer, MemoryPlan
 
 N = 96
@@ -195,3 +195,21 @@ def test_a_curve_is_a_picture_of_its_points(in_empty_folder: Path) -> None:
 def test_numbers_on_axes_are_round_and_reach_above_the_highest() -> None:
     assert Frame.around(3, 1_550_848).top == 1_600_000
     assert Frame.around(3, 0).top > 0
+
+
+def test_a_share_that_cannot_be_met_gives_the_least_there_is() -> None:
+    half = trace(lambda x, w: np.sum(np.tanh(np.tanh(x @ w) @ w) ** 2), memory_budget=0.5)
+    x, w = np.ones((30, 40)), np.eye(40)
+    free = trace(half.function)
+    np.testing.assert_array_equal(half(x, w), free(x, w))
+    np.testing.assert_array_equal(half.jvp((x, w), (x, w))[1], free.jvp((x, w), (x, w))[1])
+    np.testing.assert_array_equal(half.value_and_grad(x, w)[1], free.value_and_grad(x, w)[1])
+    assert half.plan(x, w).peak_bytes <= free.plan(x, w).peak_bytes
+
+
+def test_a_budget_in_bytes_that_cannot_be_met_is_an_error_that_carries_the_least() -> None:
+    f = trace(lambda x, w: np.sum(np.tanh(x @ w) ** 2), memory_budget=np.int64(100))
+    with pytest.raises(BudgetError) as found:
+        f(np.ones((30, 40)), np.eye(40))
+    assert found.value.least is not None
+    assert found.value.least > 100

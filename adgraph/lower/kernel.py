@@ -165,7 +165,9 @@ def _module_maker(source: ModuleSource) -> Callable[[], ObjectCode]:
 def _toolchain(compiler: Compiler) -> str:
     """Name everything outside a kernel's text that decides its machine code."""
     generators = GENERATORS[compiler]
-    sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in generators)
+    here = Path(__file__).parent
+    paths = [*(here / f"{name}.py" for name in generators), here.parent / "ops/special_loops.py"]
+    sources = b"".join(path.read_bytes() for path in paths)
     digest = hashlib.sha256(sources).hexdigest()
     own: tuple[str, ...] = (compiler, native.fingerprint(), __version__, digest)
     if compiler == "numba":

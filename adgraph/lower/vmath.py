@@ -458,7 +458,7 @@ _SPECIAL = tuple(
         name,
         element.arity,
         "float",
-        _widened(_element(element)) if element.types == "dld->d" else _element(element),
+        _widened(_element(element)) if element.widened else _element(element),
     )
     for name, element in ELEMENTS.items()
 )

@@ -18,7 +18,11 @@ import numpy as np
 from adgraph.ir.op import OPS, Traced
 
 MODULE = "scipy.special"
-UFUNCS = "scipy.special._ufuncs"  # where it keeps densities and other ufuncs for itself
+UFUNCS = "scipy.special._ufuncs"  # where it keeps densities and other ufuncs for itself:
+PRIVATE = (
+    *("_beta_pdf", "_igam_fac", "_kolmogp", "_lambertw", "_ncf_pdf", "_nct_pdf", "_ncx2_pdf"),
+    *("_riemann_zeta", "_smirnovp", "_spherical_", "_zeta"),
+)
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 _COMPLEX = frozenset({"hankel1", "hankel1e", "hankel2", "hankel2e", "wofz"})  # no real loops
 
@@ -84,7 +88,7 @@ class _Names:
         self.found: dict[Any, Special] = {}
 
     def __getattr__(self, name: str) -> Special:
-        if name.startswith("__"):
+        if name.startswith("_") and not name.startswith(PRIVATE):
             raise AttributeError(name)
         module = UFUNCS if name.startswith("_") else self.module
         return self.known.setdefault(name, Special(name, module))

@@ -82,6 +82,8 @@ LOOPS: dict[str, str] = {
     "D->DD": ("fresnel shichi sici"),
     "D->DDDD": ("airy airye"),
 }
+# Their float32 loops never end for some arguments, or give nan: float32 goes by float64.
+WIDE = frozenset(("pro_cv", "obl_cv", "mathieu_a", "mathieu_b"))
 SIDES = ("real", "imag")
 
 
@@ -109,6 +111,11 @@ class Element:
         return "_".join(words)
 
     @property
+    def widened(self) -> bool:
+        """Whether float32 numbers are computed in float64."""
+        return self.ufunc in WIDE or self.types == "dld->d"
+
+    @property
     def arity(self) -> int:
         """The number of real operands: complex ones are two."""
         return sum(2 if c == "D" else 1 for c in self.types.partition("->")[0])
@@ -134,6 +141,17 @@ ELEMENTS = {element.name: element for element in _elements()}
 Partial = Callable[..., Any]
 NONE: Mapping[str, Partial] = {}
 UNDERIVABLE: set[Any] = set()  # functions without a derivative by any operand
+
+
+def _in_float64(ufunc: str) -> Callable[..., Any]:
+    """Return a function that computes in float64 and rounds to the dtype of its operands."""
+
+    def evaluate(*args: Any) -> Any:
+        dtype = np.result_type(*args)
+        wide = (np.asarray(x, np.float64) for x in args)
+        return np.asarray(getattr(special, ufunc)(*wide)).astype(dtype)[()]
+
+    return evaluate
 
 
 def function(
@@ -169,7 +187,9 @@ def function(
     single = len(types.partition("->")[2]) == 1
     return elementwise_function(
         name,
-        getattr(special, ufunc) if single else _one_of(ufunc, types, result, part),
+        (_in_float64(ufunc) if ufunc in WIDE else getattr(special, ufunc))
+        if single
+        else _one_of(ufunc, types, result, part),
         lambda *dtypes: next((d for d in dtypes if d.kind == "c"), dtypes[-1]),
         derivatives,
         element.expression,

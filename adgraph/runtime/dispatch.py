@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AdgraphError, CapacityError, TracingError, message
+from adgraph.errors import AdgraphError, BudgetError, CapacityError, TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.backend import Backend
-from adgraph.lower.program import lower
+from adgraph.lower.program import Program, lower
 from adgraph.passes.memory_order import with_turned
 from adgraph.passes.pipeline import COMPILED, SETTLED, Report, run_pipeline
 from adgraph.runtime.calls import OTHERWISE, NativeCall
@@ -326,13 +326,27 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
         turned = [i for i, leaf in enumerate(arrays) if leaf.turned]
         trace = replace(trace, graph=with_turned(trace.graph, turned))
         graph, report, budget = _passed(trace.graph, options)
-        compiled = Compiled(lower(graph, budget, options.backend, options.threads))
+        program, budget = _lowered(graph, budget, options)
+        compiled = Compiled(program)
     inputs = tuple(
         (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )
     return Entry(signature, trace, graph, report, compiled, inputs, tape_capacity(), budget)
+
+
+def _lowered(graph: Graph, budget: int | None, options: Options) -> tuple[Program, int | None]:
+    """Lower a program within its budget; of a share that cannot be met, within the least there is.
+
+    A share is of every program's own peak, and a function without residuals has nothing to give up.
+    """
+    try:
+        return lower(graph, budget, options.backend, options.threads), budget
+    except BudgetError as error:
+        if not isinstance(options.memory_budget, float) or error.least is None:
+            raise
+        return lower(graph, error.least, options.backend, options.threads), error.least
 
 
 def _passed(graph: Graph, options: Options) -> tuple[Graph, Report, int | None]:

@@ -7,6 +7,7 @@ if no schedule meets it, the error names the smallest budget found to work.
 from __future__ import annotations
 
 import re
+from numbers import Integral
 
 from adgraph.errors import ShapeError, message
 from adgraph.ir.graph import Graph
@@ -36,8 +37,8 @@ def parse_bytes(budget: int | str) -> int:
     >>> parse_bytes("64MB"), parse_bytes("1.5 GiB"), parse_bytes(4096)
     (64000000, 1610612736, 4096)
     """
-    if isinstance(budget, int) and not isinstance(budget, bool) and budget >= 0:
-        return budget
+    if isinstance(budget, Integral) and not isinstance(budget, bool) and budget >= 0:
+        return int(budget)
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)?\s*", str(budget).lower())
     if not isinstance(budget, str) or not found or (found[2] or "b") not in UNITS:
         raise ShapeError(

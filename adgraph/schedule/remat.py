@@ -167,7 +167,7 @@ def infeasible(flow: Flow, order: Sequence[int], budget: int, least: int) -> Bud
     types = " and ".join(str(v.type) for v in node.outputs)
     own = flow.needs(task) - flow.output_bytes
     later = int(live.max()) - flow.needs(task)
-    return BudgetError(
+    error = BudgetError(
         message(
             f"no schedule was found that computes this program in {budget} bytes; "
             f"the smallest budget found to work is {least} bytes",
@@ -178,3 +178,5 @@ def infeasible(flow: Flow, order: Sequence[int], budget: int, least: int) -> Bud
             node.origin.location,
         )
     )
+    error.least = least
+    return error
