@@ -21,7 +21,6 @@ from adgraph.ops.scipy_special import MODULE, UFUNCS
 from adgraph.ops.special_loops import ELEMENTS, Element
 
 Family = Literal["float", "number", "integer", "predicate"]
-PREDICATES = ("isnan", "isinf", "isfinite", "signbit")
 LANES = {"e": {"f8": 8, "f4": 16}, "d": {"f8": 4, "f4": 8}}
 
 
