@@ -1,7 +1,7 @@
 """Functions of NumPy and SciPy that are kernels of their own, against NumPy and SciPy themselves.
 
-`python -m benchmarks.surface [names] [--rounds n]` prints lower quartiles of interleaved rounds (CPU
-time), and NumPy's through ours (above 1 adgraph is faster). Values are compared before.
+`python -m benchmarks.surface [names] [--rounds n]` prints lower quartiles of interleaved rounds
+(CPU time), and NumPy's through ours (above 1 adgraph is faster). Values are compared before.
 """
 
 from __future__ import annotations
