@@ -11,7 +11,7 @@ from adgraph.errors import BudgetError
 from benchmarks.memory import __main__ as table
 from benchmarks.memory import in_adgraph
 from benchmarks.memory.fresh import Measured
-from benchmarks.memory.programs import PROGRAMS, Program
+from benchmarks.memory.programs import PLAIN, PROGRAMS, Program
 
 
 def small(x: np.ndarray, y: np.ndarray) -> np.float64:
@@ -30,7 +30,7 @@ SMALL = Program(
 
 def test_a_budget_gives_the_same_gradient() -> None:
     arguments = SMALL.arguments()
-    _, expected = in_adgraph.prepare(SMALL, "store-all", arguments)()
+    _, expected = in_adgraph.prepare(SMALL, PLAIN, arguments)()
     _, found = in_adgraph.prepare(SMALL, "budget 0.8", arguments)()
     assert [g.tobytes() for g in found] == [g.tobytes() for g in expected]
 
@@ -41,12 +41,30 @@ def test_a_budget_that_cannot_be_kept_is_an_error_of_its_own() -> None:
 
 
 def test_a_line_compares_with_the_first_one() -> None:
-    first = Measured(300_000_000, 2.0)
-    assert table._line("a", first, first) == "| a | 300.0 | 2.000 | 1/1 | 1.00 |"
-    assert (
-        table._line("b", Measured(30_000_000, 3.0), first) == "| b | 30.0 | 3.000 | 1/10 | 1.50 |"
-    )
-    assert table._line("c", Measured(0, 0.0, "not so"), first) == "| c | not so | | | |"
+    first, little = Measured(300_000_000, 2.0), Measured(30_000_000, 3.0)
+    assert table._line("p", "a", first, first) == "| p | a | 300.0 | 2.000 | 1 | 1.00 |"
+    assert table._line("", "b", little, first) == "|  | b | 30.0 | 3.000 | 0.1 | 1.50 |"
+    refused = Measured(0, 0.0, "not so")
+    assert table._line("", "c", refused, first) == "|  | c | not so | | | |"
+
+
+def test_the_table_is_written_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PROGRAMS", (SMALL,))
+    monkeypatch.setattr(table, "measured", _without_a_process)
+    target = tmp_path / "memory.md"
+    table.main(["--packages", "adgraph", "--markdown", str(target)])
+    lines = target.read_text(encoding="utf-8").splitlines()
+    begin = lines.index(table.HEAD.splitlines()[0])
+    assert lines[begin + 2 :] == [
+        "| small | adgraph, plain | 0.5 | 1.000 | 1 | 1.00 |",
+        "|  | adgraph, budget 0.8 | 0.5 | 1.000 | 1 | 1.00 |",
+        "|  | adgraph, budget 1/100 | 0.5 | 1.000 | 1 | 1.00 |",
+    ]
+
+
+def _without_a_process(name: str, package: str, way: str, file: Path) -> Measured:
+    np.savez(file, np.ones(3))
+    return Measured(500_000, 1.0)
 
 
 def test_gradients_that_differ_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -330,6 +331,20 @@ def test_auto_takes_reverse_mode_for_wide_functions_and_forward_mode_for_tall_on
         assert "estimated at" in note
         close(f.jacobian(x), f.jacfwd(x))
         close(f.jacobian(x), f.jacrev(x))
+
+
+def test_the_mode_is_chosen_without_the_unit_matrix_of_the_other_one() -> None:
+    f = trace(lambda w, x: np.tanh(w @ x))
+    w, x = np.full((4, 1000), 0.01), np.ones(1000)  # a unit matrix of 4000 rows has 128 MB
+    f.jacobian(w[:, :2], x[:2])
+    tracemalloc.start()
+    try:
+        found = f.jacobian(w, x)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    close(found, (1 - np.tanh(w @ x) ** 2)[:, None, None] * np.eye(4)[:, :, None] * x)
+    assert peak < 16_000_000
 
 
 def test_explain_counts_flops_bytes_and_residuals() -> None:

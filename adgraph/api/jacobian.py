@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +94,7 @@ def _blocks(subject: Subject, active: Active, mode: str) -> list[list[Any]]:
     m = sum(v.type.size for v in graph.outputs)
     if mode == "auto":
         mode = _cheaper_mode(subject, active, n, m)
-    program = _passes(graph, active.inputs, mode)
+    program = _seeded(_passes(graph, active.inputs, mode), len(graph.inputs))
     values = [tracer(v) for v in emit(program, subject.values)]
     rows = [v.type for v in graph.outputs]
     columns = [graph.inputs[i].type for i in active.inputs]
@@ -101,7 +102,7 @@ def _blocks(subject: Subject, active: Active, mode: str) -> list[list[Any]]:
 
 
 def _cheaper_mode(subject: Subject, active: Active, n: int, m: int) -> str:
-    """Compare the programs of both modes by their cost."""
+    """Compare both modes by their cost, without the unit matrices: one of them may be huge."""
     costs = {}
     for mode in ("fwd", "rev"):
         program, _ = run_pipeline(_passes(subject.graph, active.inputs, mode), FINAL)
@@ -118,7 +119,10 @@ def _cheaper_mode(subject: Subject, active: Active, n: int, m: int) -> str:
 
 
 def _passes(graph: Graph, inputs: tuple[int, ...], mode: str) -> Graph:
-    """Return the graph of all passes of one mode: their results have the pass as first axis."""
+    """Return the graph of all passes of one mode: their results have the pass as first axis.
+
+    The seeds are its last inputs.
+    """
     if mode == "fwd":
         derived = jvp_graph(graph, inputs)
         seeded = [graph.inputs[i].type for i in inputs]
@@ -130,19 +134,20 @@ def _passes(graph: Graph, inputs: tuple[int, ...], mode: str) -> Graph:
     pruned = Graph(derived.inputs, derived.nodes, derived.outputs[keep:], derived.name)
     total = sum(t.size for t in seeded)
     flags = [False] * len(graph.inputs) + [True] * len(seeded)
-    return _seeded(batch(pruned, total, flags), len(graph.inputs), seeded)
+    return batch(pruned, total, flags)
 
 
-def _seeded(graph: Graph, primals: int, types: list[ArrayType]) -> Graph:
-    """Bind the seeds of a batched derivative to the rows of the unit matrix."""
+def _seeded(graph: Graph, primals: int) -> Graph:
+    """Bind the seeds of all passes to the rows of the unit matrix."""
     with building() as builder:
         values = [builder.input(v.type, v.name) for v in graph.inputs[:primals]]
-        total = sum(t.size for t in types)
         first = 0
-        for t in types:
-            rows = np.eye(total, t.size, -first, dtype=t.dtype)
-            values.append(read(as_tracer(rows.reshape(total, *t.shape))))
-            first += t.size
+        for seed in graph.inputs[primals:]:
+            passes, *shape = seed.type.shape
+            size = math.prod(shape)
+            rows = np.eye(passes, size, -first, dtype=seed.type.dtype)
+            values.append(read(as_tracer(rows.reshape(seed.type.shape))))
+            first += size
         return builder.build(inline(builder, graph, values), graph.name)
 
 

@@ -12,99 +12,75 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from adgraph.lower.kernel import ModuleSource, compile_modules
-from adgraph.lower.thunk import CALL, CALL_SYMBOL
+from adgraph.lower.functions import Body, Fields, Native, Operand, Value, compile_function, native
+from adgraph.lower.thunk import HEADER, call
 
 Double = ctypes.c_double
 Doubles = ctypes.POINTER(ctypes.c_double)
 
-POINTS_AT = """
-define internal i64 @over({header}) {{
-entry:
-  %thunk = load ptr, ptr %user
-  %wanted_at = getelementptr i64, ptr %user, i64 1
-  %wanted = load i64, ptr %wanted_at
-  %right = icmp eq i64 %count, %wanted
-  br i1 %right, label %fill, label %wrong_count
-fill:
-  %inputs_at = getelementptr i64, ptr %thunk, i64 5
-  %inputs = load i64, ptr %inputs_at
-  %table = alloca ptr, i64 %inputs
-  %outputs = alloca ptr
-  store ptr %result, ptr %outputs
-  br label %next
-next:
-  %i = phi i64 [0, %fill], [%following, %point]
-  %more = icmp slt i64 %i, %inputs
-  br i1 %more, label %point, label %run
-point:
-  %number = getelementptr double, ptr %numbers, i64 %i
-  %slot = getelementptr ptr, ptr %table, i64 %i
-  store ptr %number, ptr %slot
-  %following = add i64 %i, 1
-  br label %next
-run:
-  %status = call i64 @{call}(ptr %thunk, ptr %table, ptr %outputs)
-  ret i64 %status
-wrong_count:
-  ret i64 -2
-}}
-""".format(header="ptr %numbers, i64 %count, ptr %result, ptr %user", call=CALL_SYMBOL)
+NAN = "0x7FF8000000000000"
+WRONG_COUNT = -2
 
-OR_NAN = """
-  %failed = icmp ne i64 %status, 0
-  %value = load double, ptr %result
-  %answer = select i1 %failed, double 0x7FF8000000000000, double %value
-  ret double %answer
-}
-"""
+
+@native("i64 over(ptr, i64, ptr, ptr)")
+def over(f: Body, numbers: Value, count: Value, result: Value, user: Value) -> None:
+    """Run the program behind `user` over so many doubles."""
+    thunk = user.pointer()
+    f.leave_when(count.differs(user.word(1)), WRONG_COUNT)
+    inputs = Fields(thunk, HEADER).word("inputs")
+    table = f.room(inputs)
+    with f.loop(inputs) as i:
+        table.put(i, numbers.at(i))
+    outputs = f.slot("ptr")
+    outputs.store(result)
+    f.leave(f.call(call, thunk, table, outputs))
+
+
+def _value_or_nan(f: Body, numbers: Value, count: Operand, user: Value) -> None:
+    result = f.slot("double")
+    status = f.call(over, numbers, count, result, user)
+    nan = f.constant("double", NAN)
+    f.leave(status.differs(0).choose(nan, result.load("double")))
+
+
+@native("double adgraph_callback_of_number(double, ptr)")
+def of_number(f: Body, x: Value, user: Value) -> None:
+    """Give the value at a number."""
+    number = f.slot("double")
+    number.store(x)
+    _value_or_nan(f, number, 1, user)
+
+
+@native("double adgraph_callback_of_numbers(i32, ptr, ptr)")
+def of_numbers(f: Body, count: Value, numbers: Value, user: Value) -> None:
+    """Give the value at several numbers."""
+    _value_or_nan(f, numbers, count.cast("sext", "i64"), user)
+
+
+@native("i32 adgraph_callback_with_status(ptr, i64, ptr, ptr)")
+def with_status(f: Body, numbers: Value, count: Value, result: Value, user: Value) -> None:
+    """Write the value, and tell whether there is one."""
+    status = f.call(over, numbers, count, result, user)
+    f.leave(status.equals(0).cast("zext", "i32"))
 
 
 @dataclass(frozen=True)
 class Callback:
-    """A C signature: its ctypes, and the body of the function which has it."""
+    """A C signature: its ctypes, and the function which has it."""
 
     restype: Any
     argtypes: tuple[Any, ...]
-    text: str
+    function: Native
 
 
 # By the names under which SciPy knows them; a program that fails gives nan, or 0 for `int`.
 CALLBACKS = {
-    "double (double, void *)": Callback(
-        Double,
-        (Double, ctypes.c_void_p),
-        """
-define double @{symbol}(double %x, ptr %user) {
-  %number = alloca double
-  %result = alloca double
-  store double %x, ptr %number
-  %status = call i64 @over(ptr %number, i64 1, ptr %result, ptr %user)
-"""
-        + OR_NAN,
-    ),
+    "double (double, void *)": Callback(Double, (Double, ctypes.c_void_p), of_number),
     "double (int, double *, void *)": Callback(
-        Double,
-        (ctypes.c_int, Doubles, ctypes.c_void_p),
-        """
-define double @{symbol}(i32 %n, ptr %numbers, ptr %user) {
-  %count = sext i32 %n to i64
-  %result = alloca double
-  %status = call i64 @over(ptr %numbers, i64 %count, ptr %result, ptr %user)
-"""
-        + OR_NAN,
+        Double, (ctypes.c_int, Doubles, ctypes.c_void_p), of_numbers
     ),
     "int (double *, npy_intp, double *, void *)": Callback(
-        ctypes.c_int,
-        (Doubles, ctypes.c_ssize_t, Doubles, ctypes.c_void_p),
-        """
-define i32 @{symbol}(ptr %numbers, i64 %count, ptr %result, ptr %user) {
-  %status = call i64 @over(ptr %numbers, i64 %count, ptr %result, ptr %user)
-  %good = icmp eq i64 %status, 0
-  %answer = zext i1 %good to i32
-  ret i32 %answer
-}
-""",
+        ctypes.c_int, (Doubles, ctypes.c_ssize_t, Doubles, ctypes.c_void_p), with_status
     ),
 }
 
@@ -113,7 +89,5 @@ define i32 @{symbol}(ptr %numbers, i64 %count, ptr %result, ptr %user) {
 def callback(signature: str) -> Any:
     """Return the function of a signature as a ctypes function pointer."""
     kind = CALLBACKS[signature]
-    symbol = f"adgraph_callback_{list(CALLBACKS).index(signature)}"
-    text = CALL + POINTS_AT + kind.text.replace("{symbol}", symbol)
-    (address,) = compile_modules([ModuleSource(symbol, text)])
-    return ctypes.CFUNCTYPE(kind.restype, *kind.argtypes)(address)
+    prototype = ctypes.CFUNCTYPE(kind.restype, *kind.argtypes)
+    return prototype(compile_function(kind.function))

@@ -101,6 +101,8 @@ def _only_user(
     """The kernel that alone reads what a nest computes, to write it or to work on it in place."""
     if not is_nest(node) and node.op.kind is not Kind.VIEW:
         return None
+    if node.attrs.get("scratch"):
+        return None  # a kernel of many nests has no rows to give
     readers = [(user, v) for v in node.outputs for user in users.get(v, [])]
     parts = {part_of.get(user) if user is not None else None for user, _ in readers}
     if (

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import TracingError, message
-from adgraph.lower.kernel import ModuleSource, compile_modules
+from adgraph.lower.functions import compile_function
 from adgraph.lower.pool_code import (
     COUNTS,
     DONE,
@@ -28,10 +28,9 @@ from adgraph.lower.pool_code import (
     MOST_THREADS,
     MUTEX,
     POOL_WORDS,
-    SYMBOL,
     SYSTEM_WORDS,
-    TEXT,
     WAKE,
+    split,
 )
 
 
@@ -58,11 +57,9 @@ def split_words(
     return (*header, *advances, *own, *partial_bytes, *sizes, *last_sizes)
 
 
-@functools.cache
 def split_address() -> int:
     """Return the address of the kernel that runs another one in pieces."""
-    (address,) = compile_modules([ModuleSource(SYMBOL, TEXT)])
-    return address
+    return compile_function(split)
 
 
 def has_threads() -> bool:

@@ -7,133 +7,80 @@ shapes. Numba code and SciPy's callbacks enter here; calls from Python go throug
 
 from __future__ import annotations
 
-import functools
 import threading
 from dataclasses import dataclass
 
 import numpy as np
 
 from adgraph.lower.driver import Words, driver_address
-from adgraph.lower.kernel import ModuleSource, compile_modules
+from adgraph.lower.functions import Body, Fields, Value, compile_function, native, outside
 from adgraph.lower.program import Program
 
 ALIGNMENT = 64
 NO_MEMORY = -1
 
-CALL_SYMBOL = "adgraph_call"
-CALL = f"""
-declare ptr @malloc(i64)
-declare void @free(ptr)
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
-define i64 @{CALL_SYMBOL}(ptr %thunk, ptr %inputs, ptr %outputs) {{
-entry:
-  %driver = load ptr, ptr %thunk
-  %program_at = getelementptr i64, ptr %thunk, i64 1
-  %program = load ptr, ptr %program_at
-  %bytes_at = getelementptr i64, ptr %thunk, i64 2
-  %bytes = load i64, ptr %bytes_at
-  %scratch_words_at = getelementptr i64, ptr %thunk, i64 3
-  %scratch_words = load i64, ptr %scratch_words_at
-  %constants_at = getelementptr i64, ptr %thunk, i64 4
-  %constants = load i64, ptr %constants_at
-  %input_count_at = getelementptr i64, ptr %thunk, i64 5
-  %input_count = load i64, ptr %input_count_at
-  %output_count_at = getelementptr i64, ptr %thunk, i64 6
-  %output_count = load i64, ptr %output_count_at
-  %arguments = add i64 %input_count, %output_count
-  %behind_arena = add i64 %arguments, %constants
-  %sources_words = add i64 %behind_arena, 1
-  %table_words = add i64 %sources_words, %scratch_words
-  %table_bytes = shl i64 %table_words, 3
-  %arena_bytes = add i64 %bytes, {ALIGNMENT}
-  %total = add i64 %table_bytes, %arena_bytes
-  %block = call ptr @malloc(i64 %total)
-  %none = icmp eq ptr %block, null
-  br i1 %none, label %no_memory, label %fill
-fill:
-  %scratch = getelementptr i64, ptr %block, i64 %sources_words
-  %past_tables = getelementptr i8, ptr %block, i64 %table_bytes
-  %past = ptrtoint ptr %past_tables to i64
-  %rounded = add i64 %past, {ALIGNMENT - 1}
-  %arena = and i64 %rounded, -{ALIGNMENT}
-  store i64 %arena, ptr %block
-  %own_constants = getelementptr i64, ptr %block, i64 1
-  %their_constants_at = getelementptr ptr, ptr %thunk, i64 7
-  %their_constants = load ptr, ptr %their_constants_at
-  %constant_bytes = shl i64 %constants, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr %own_constants, ptr %their_constants, i64 %constant_bytes,
-                                   i1 false)
-  %own_inputs = getelementptr i64, ptr %own_constants, i64 %constants
-  %input_bytes = shl i64 %input_count, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr %own_inputs, ptr %inputs, i64 %input_bytes, i1 false)
-  %own_outputs = getelementptr i64, ptr %own_inputs, i64 %input_count
-  %output_bytes = shl i64 %output_count, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr %own_outputs, ptr %outputs, i64 %output_bytes, i1 false)
-  %status = call i64 %driver(ptr %program, ptr %block, ptr %scratch)
-  call void @free(ptr %block)
-  ret i64 %status
-no_memory:
-  ret i64 {NO_MEMORY}
-}}
-"""
-
-FIND_SYMBOL = "adgraph_find"
-# A table is a count, then rows: extents and the address of a thunk. Rows are complete before they
-# are counted, so readers need no lock.
-FIND = f"""
-define i64 @{FIND_SYMBOL}(ptr readonly %table, ptr readonly %key, i64 %extents) nounwind {{
-entry:
-  %count = load atomic i64, ptr %table acquire, align 8
-  %row_words = add i64 %extents, 1
-  %first = getelementptr i64, ptr %table, i64 1
-  br label %next_row
-next_row:
-  %i = phi i64 [0, %entry], [%following, %differs]
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %look, label %missing
-look:
-  %start = mul i64 %i, %row_words
-  %row = getelementptr i64, ptr %first, i64 %start
-  br label %compare
-compare:
-  %k = phi i64 [0, %look], [%next_k, %same]
-  %rest = icmp slt i64 %k, %extents
-  br i1 %rest, label %extent, label %found
-extent:
-  %theirs_at = getelementptr i64, ptr %row, i64 %k
-  %theirs = load i64, ptr %theirs_at
-  %ours_at = getelementptr i64, ptr %key, i64 %k
-  %ours = load i64, ptr %ours_at
-  %equal = icmp eq i64 %theirs, %ours
-  br i1 %equal, label %same, label %differs
-same:
-  %next_k = add i64 %k, 1
-  br label %compare
-differs:
-  %following = add i64 %i, 1
-  br label %next_row
-found:
-  %thunk_at = getelementptr i64, ptr %row, i64 %extents
-  %thunk = load i64, ptr %thunk_at
-  ret i64 %thunk
-missing:
-  ret i64 0
-}}
-"""
+HEADER = (
+    "driver",
+    "program",
+    "bytes",  # of the arena
+    "scratch_words",
+    "constants",  # how many, as of the next two
+    "inputs",
+    "outputs",
+    "constant_table",
+)
+MALLOC = outside("ptr malloc(i64)")
+FREE = outside("void free(ptr)")
 
 
-@functools.cache
+@native("i64 adgraph_call(ptr, ptr, ptr)")
+def call(f: Body, thunk: Value, inputs: Value, outputs: Value) -> None:
+    """Run a program over tables of pointers, in memory of its own: sources, scratch, the arena."""
+    header = Fields(thunk, HEADER)
+    constant_count, input_count, output_count, scratch_words = map(
+        header.word, ("constants", "inputs", "outputs", "scratch_words")
+    )
+    source_words = input_count + output_count + constant_count + 1
+    table_bytes = source_words + scratch_words << 3
+    block = f.call(MALLOC, table_bytes + (header.word("bytes") + ALIGNMENT))
+    f.leave_when(block.is_null(), NO_MEMORY)
+    behind = block.past(table_bytes).cast("ptrtoint", "i64")
+    block.store(behind + (ALIGNMENT - 1) & -ALIGNMENT)
+    constants = block.at(1)
+    f.copy_words(constants, header.pointer("constant_table"), constant_count)
+    own_inputs = constants.at(constant_count)
+    f.copy_words(own_inputs, inputs, input_count)
+    f.copy_words(own_inputs.at(input_count), outputs, output_count)
+    scratch = block.at(source_words)
+    driver, program = header.pointer("driver"), header.pointer("program")
+    status = f.call_at(driver, "i64", program, block, scratch)
+    f.call(FREE, block)
+    f.leave(status)
+
+
+@native("i64 adgraph_find(ptr readonly, ptr readonly, i64) nounwind")
+def find(f: Body, table: Value, key: Value, extents: Value) -> None:
+    """Return the thunk of some extents, or 0.
+
+    A table is a count, then rows: extents and the address of a thunk. Rows are complete before they
+    are counted, so readers need no lock.
+    """
+    with f.loop(table.load("i64", "acquire")) as i:
+        row = table.at(1).at(i * (extents + 1))
+        with f.loop(extents) as k, f.when(row.word(k).differs(key.word(k))):
+            f.skip(around=1)
+        f.leave(row.word(extents))
+    f.leave(0)
+
+
 def call_address() -> int:
     """Return the address of `int64 call(thunk, inputs, outputs)`: a driver's code or NO_MEMORY."""
-    (address,) = compile_modules([ModuleSource(CALL_SYMBOL, CALL)])
-    return address
+    return compile_function(call)
 
 
-@functools.cache
 def find_address() -> int:
     """Return the address of `int64 find(table, extents, count)`: a thunk's address or 0."""
-    (address,) = compile_modules([ModuleSource(FIND_SYMBOL, FIND)])
-    return address
+    return compile_function(find)
 
 
 @dataclass(frozen=True)
@@ -156,7 +103,7 @@ class Thunk:
 
 
 def thunk_of(program: Program) -> Thunk:
-    """Describe a program for `call`."""
+    """Describe a program for `call`: the words of `HEADER`, and extents."""
     constants = np.array([c.ctypes.data for c in program.constants], np.int64)
     header = [
         driver_address(),

@@ -1,4 +1,4 @@
-"""Positions: of extrema along an axis, of elements in sorted order, and in sorted arrays."""
+"""Positions: of extrema along an axis, and of elements in sorted order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError
 from adgraph.ir.code import Loops
-from adgraph.ir.op import Kind, Op, register, type_of
+from adgraph.ir.op import Kind, Op, register
 from adgraph.ir.types import ArrayType
 from adgraph.ops.reduction import extremum_type, fold_type, split_at
 
@@ -186,79 +185,6 @@ argsort: Op = register(
             lambda types, attrs: split_at(types[0], attrs["axis"]),
             scratch=_argsort_scratch,
         ),
-        differentiable=False,
-    )
-)
-
-
-# --- searchsorted: where values belong in sorted rows; nan is last --------------------------------
-# Bisection without branches: `low` elements are known to be less (with `right`, not greater).
-
-_BISECTION = """
-                while count > 1:
-                    half = count // 2
-                    w = line[i * n + low + half - 1]
-                    low += half * int64({passed})
-                    count -= half
-                if count == 1:
-                    w = line[i * n + low]
-                    low += int64({passed})"""
-
-_SEARCH = f"""
-def kernel(line, value, position, rows, n, values, right):
-    for i in range(rows):
-        for j in range(values):
-            v = value[i * values + j]
-            low = 0
-            count = n
-            if right == 1:{_BISECTION.format(passed="(w <= v) | (v != v)")}
-            else:{_BISECTION.format(passed="(w < v) | ((v != v) & (w == w))")}
-            position[i * values + j] = low
-"""
-
-
-def _search_type(line: ArrayType, value: ArrayType, *, right: bool) -> ArrayType:
-    if line.shape[:-1] != value.shape[:-1] or line.dtype != value.dtype:
-        raise ShapeError(f"searchsorted: rows {line} and values {value} do not fit")
-    return value.with_dtype(np.int64)
-
-
-def _search(line: Any, value: Any, *, right: bool) -> Any:
-    rows, values = np.atleast_2d(line), np.atleast_2d(value)
-    side: Any = "right" if right else "left"
-    found = np.zeros(values.shape, np.int64)
-    for i in np.ndindex(values.shape[:-1]):
-        found[i] = np.searchsorted(rows[i], values[i], side)
-    return found.reshape(np.shape(value))
-
-
-def _search_batch(args: tuple[Any, Any], batched: tuple[bool, bool], *, right: bool) -> Any:
-    line, value = args
-    if batched[1] and type_of(line).ndim == 1:
-        found = searchsorted(line, np.reshape(value, (-1,)), right=right)
-        return np.reshape(found, type_of(value).shape)
-    batches = type_of(line if batched[0] else value).shape[0]
-    both = (
-        x if flag else np.broadcast_to(x, (batches, *type_of(x).shape))
-        for x, flag in zip(args, batched, strict=True)
-    )
-    return searchsorted(*both, right=right)
-
-
-def _search_sizes(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> tuple[int, ...]:
-    line, value = types
-    return math.prod(line.shape[:-1]), line.shape[-1], value.shape[-1], int(attrs["right"])
-
-
-searchsorted: Op = register(
-    Op(
-        name="searchsorted",
-        kind=Kind.MOVEMENT,
-        evaluate=_search,
-        infer=_search_type,
-        batch=_search_batch,
-        flops=lambda line, value, *, right: value.size * math.log2(max(line.shape[-1], 2)),
-        code=Loops(_SEARCH, _search_sizes),
         differentiable=False,
     )
 )

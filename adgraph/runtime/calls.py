@@ -18,7 +18,6 @@ import numpy as np
 
 from adgraph.ir.types import ArrayType, Dtype
 from adgraph.lower.driver import driver_address
-from adgraph.lower.kernel import ModuleSource, compile_modules
 from adgraph.lower.program import Program
 from adgraph.runtime import entrance
 from adgraph.runtime.arena import address, new_arena
@@ -184,13 +183,7 @@ class _MethodDefinition(ctypes.Structure):
 
 
 def _method_definition() -> _MethodDefinition:
-    return _MethodDefinition(b"call", _entrance(entrance.METHOD), METH_FASTCALL, None)
-
-
-def _entrance(which: int) -> int:
-    (code,) = compile_modules([ModuleSource(entrance.SYMBOL, entrance.TEXT, passes="none")])
-    address: int = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(code)(which)
-    return address
+    return _MethodDefinition(b"call", entrance.address_of(entrance.METHOD), METH_FASTCALL, None)
 
 
 # --- instances that are called natively ----------------------------------------------------------
@@ -224,7 +217,7 @@ def natively_called() -> type:
 
     What an instance's attribute `ways` must be says `ways_of`.
     """
-    slots = (_Slot * 2)(_Slot(TP_CALL, _entrance(entrance.CALL)), _Slot(0, None))
+    slots = (_Slot * 2)(_Slot(TP_CALL, entrance.address_of(entrance.CALL)), _Slot(0, None))
     name, size = b"adgraph.NativelyCalled", object.__basicsize__
     spec = _Spec(name, size, 0, IS_BASE, slots)
     make = ctypes.pythonapi.PyType_FromSpec

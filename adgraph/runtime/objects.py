@@ -1,4 +1,4 @@
-"""Python's objects as memory, and back: functions in LLVM IR that the native entrance calls.
+"""Python's objects as memory, and back: native functions that the entrance calls.
 
 `elements` and `argument` find where the numbers of an argument are, `target` makes the array of a
 result, `result` its object, `drop` lets go of objects. They read a record, which is described here:
@@ -8,6 +8,7 @@ word per item for the object that a call holds, the copy of an argument or a res
 
 from __future__ import annotations
 
+from adgraph.lower.functions import Body, Fields, Memory, Value, native, outside
 from adgraph.runtime.numpy_interface import DTYPE_AT
 
 HEADER = (
@@ -50,293 +51,160 @@ ARRAY, FLOAT, INT, SCALAR, BOOL = range(5)
 MOST_AXES = 64  # NumPy's limit
 
 # CPython's Py_buffer, part of its stable ABI
-BUFFER = "{ ptr, ptr, i64, i64, i32, i32, ptr, ptr, ptr, ptr, ptr }"
-BUFFER_NDIM, BUFFER_SHAPE = 5, 7
+BUFFER_WORDS, BUFFER_NDIM, BUFFER_SHAPE = 10, 36, 48  # the latter two in bytes
 WITH_STRIDES = 0x18  # PyBUF_STRIDES
 ORDERED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 
 
-def _words(table: str, names: tuple[str, ...], chosen: str, kinds: str = "") -> str:
-    """Write the loads of named words; a word of `kinds` is an i64, the others are pointers."""
-    lines = []
-    for name in chosen.split():
-        kind = "i64" if name in kinds.split() else "ptr"
-        at = f"%{name}.at"
-        lines.append(f"  {at} = getelementptr i64, ptr %{table}, i64 {names.index(name)}")
-        lines.append(f"  %{name} = load {kind}, ptr {at}")
-    return "\n".join(lines)
+TO_LONG = outside("i64 PyLong_AsLongLong(ptr)")
+FROM_LONG = outside("ptr PyLong_FromLongLong(i64)")
+TO_DOUBLE = outside("double PyFloat_AsDouble(ptr)")
+FROM_DOUBLE = outside("ptr PyFloat_FromDouble(double)")
+FROM_BOOL = outside("ptr PyBool_FromLong(i64)")
+TYPE = outside("ptr PyObject_Type(ptr)")
+GET_BUFFER = outside("i32 PyObject_GetBuffer(ptr, ptr, i32)")
+IS_CONTIGUOUS = outside("i32 PyBuffer_IsContiguous(ptr, i8)")
+RELEASE = outside("void PyBuffer_Release(ptr)")
+ERROR = outside("ptr PyErr_Occurred()")
+CLEAR_ERROR = outside("void PyErr_Clear()")
+KEEP = outside("void Py_IncRef(ptr)")
+DROP = outside("void Py_DecRef(ptr)")
+FIRST = Memory("first", f"constant [{MOST_AXES} x i64] zeroinitializer")  # element of an array
 
 
-def header(chosen: str) -> str:
-    """Write the loads of words of the header of `%record`; `%name.at` is where one is."""
-    return _words("record", HEADER, chosen, "arguments results releases packs")
+@native("ptr elements(ptr, ptr, ptr, ptr)")
+def elements(f: Body, record: Value, item: Value, array: Value, place: Value) -> None:
+    """Return the address of the elements of an array of the item's shape and memory order.
+
+    They may be those of a copy in C order, put at `place`. It is null if the array is of another
+    shape, or is in Fortran order and the item is not: there is another program for it.
+    """
+    header, fields = Fields(record, HEADER), Fields(item, ITEM)
+    view = f.slot(f"[{BUFFER_WORDS} x i64], align 8")
+    refused = f.call(GET_BUFFER, array, view, f.constant("i32", WITH_STRIDES))
+    f.leave_when(refused.differs(0), f.null)
+    address, extents = view.pointer(), view.past(BUFFER_SHAPE).pointer()
+    ndim, shape = fields.word("ndim"), fields.pointer("shape")
+
+    def is_contiguous(order: Value) -> Value:
+        return f.call(IS_CONTIGUOUS, view, order).differs(0)
+
+    def release_when(condition: Value) -> None:
+        with f.when(condition):
+            f.call(RELEASE, view)
+            f.leave(f.null)
+
+    release_when(view.past(BUFFER_NDIM).load("i32").cast("sext", "i64").differs(ndim))
+    with f.loop(ndim) as i:
+        release_when(extents.word(i).differs(shape.word(i)))
+    ordered = is_contiguous(fields.word("order").cast("trunc", "i8"))
+    with f.unless(ordered):
+        release_when(is_contiguous(f.constant("i8", ord("F"))))
+    f.call(RELEASE, view)
+    with f.when(ordered):
+        odd = address.cast("ptrtoint", "i64") & fields.word("odd")
+        f.leave_when(odd.equals(0), address)
+    f.leave_when(fields.word("copies").equals(0), f.null)
+    dtype = fields.pointer("dtype")
+    f.call(KEEP, dtype)
+    flags = f.constant("i32", ORDERED)
+    copy = f.call_at(header.pointer("copied"), "ptr", array, dtype, flags)
+    place.store(copy)
+    f.leave_when(copy.is_null(), f.null)
+    f.leave(_data(f, header, copy))
 
 
-def item(chosen: str) -> str:
-    """Write the loads of words of `%item`."""
-    return _words("item", ITEM, chosen, "kind ndim odd order copies")
+def _data(f: Body, header: Fields, array: Value) -> Value:
+    return f.call_at(header.pointer("get_pointer"), "ptr", array, f.address(FIRST))
 
 
-DECLARATIONS = """
-declare i64 @PyLong_AsLongLong(ptr)
-declare ptr @PyLong_FromLongLong(i64)
-declare double @PyFloat_AsDouble(ptr)
-declare ptr @PyFloat_FromDouble(double)
-declare ptr @PyBool_FromLong(i64)
-declare ptr @PyObject_Type(ptr)
-declare i32 @PyObject_GetBuffer(ptr, ptr, i32)
-declare i32 @PyBuffer_IsContiguous(ptr, i8)
-declare void @PyBuffer_Release(ptr)
-declare ptr @PyErr_Occurred()
-declare void @PyErr_Clear()
-declare void @Py_IncRef(ptr)
-declare void @Py_DecRef(ptr)
-"""
+@native("ptr argument(ptr, ptr, ptr, ptr)")
+def argument(f: Body, record: Value, item: Value, given: Value, place: Value) -> None:
+    """Return the address of an argument's elements, or null if it is not what the item says."""
+    header, fields = Fields(record, HEADER), Fields(item, ITEM)
+    place.store(f.null)
+    found_type = f.call(TYPE, given)
+    f.call(DROP, found_type)
+    f.leave_when(found_type.differs(fields.pointer("type")), f.null)
+    kind, slot = fields.word("kind"), fields.pointer("slot")
+    with f.when(kind.equals(ARRAY)):
+        dtype, found_dtype = fields.pointer("dtype"), given.past(DTYPE_AT).pointer()
+        with f.when(found_dtype.differs(dtype)):
+            same = f.call_at(header.pointer("equivalent"), "i8", found_dtype, dtype)
+            f.leave_when(same.equals(0), f.null)
+        f.leave(f.call(elements, record, item, given, place))
+    with f.when(kind.equals(FLOAT)):
+        slot.store(f.call(TO_DOUBLE, given))
+    with f.when(kind.equals(INT)):
+        number = f.call(TO_LONG, given)
+        slot.store(number)
+        with f.when(number.equals(-1)):  # or too large
+            f.leave_when(f.call(ERROR).differs(f.null), f.null)
+    with f.when(kind.equals(SCALAR)):
+        f.call_at(header.pointer("from_scalar"), "void", given, slot)
+    f.leave(slot)
 
-# Returns the address of the elements of an array of the item's shape and memory order, or of a copy
-# in C order that it puts at `place`; null if the array is of another shape, or is in Fortran order
-# and the item is not: there is another program for it.
-ELEMENTS = f"""
-@first = internal constant [{MOST_AXES} x i64] zeroinitializer
-define ptr @elements(ptr %record, ptr %item, ptr %object, ptr %place) {{
-  %view = alloca {BUFFER}, align 8
-{item("dtype ndim shape odd order copies")}
-  %failed = call i32 @PyObject_GetBuffer(ptr %object, ptr %view, i32 {WITH_STRIDES})
-  %refused = icmp ne i32 %failed, 0
-  br i1 %refused, label %none, label %rank
-rank:
-  %address = load ptr, ptr %view
-  %found_ndim_at = getelementptr {BUFFER}, ptr %view, i32 0, i32 {BUFFER_NDIM}
-  %narrow_ndim = load i32, ptr %found_ndim_at
-  %found_ndim = sext i32 %narrow_ndim to i64
-  %found_shape_at = getelementptr {BUFFER}, ptr %view, i32 0, i32 {BUFFER_SHAPE}
-  %found_shape = load ptr, ptr %found_shape_at
-  %same_rank = icmp eq i64 %found_ndim, %ndim
-  br i1 %same_rank, label %axis, label %differs
-axis:
-  %i = phi i64 [0, %rank], [%next, %extent]
-  %more = icmp slt i64 %i, %ndim
-  br i1 %more, label %extent, label %layout
-extent:
-  %wanted_at = getelementptr i64, ptr %shape, i64 %i
-  %wanted = load i64, ptr %wanted_at
-  %found_at = getelementptr i64, ptr %found_shape, i64 %i
-  %found = load i64, ptr %found_at
-  %next = add i64 %i, 1
-  %same = icmp eq i64 %found, %wanted
-  br i1 %same, label %axis, label %differs
-layout:
-  %letter = trunc i64 %order to i8
-  %contiguous = call i32 @PyBuffer_IsContiguous(ptr %view, i8 %letter)
-  %ordered = icmp ne i32 %contiguous, 0
-  br i1 %ordered, label %in_memory_order, label %in_another
-in_memory_order:
-  call void @PyBuffer_Release(ptr %view)
-  %bits = ptrtoint ptr %address to i64
-  %off = and i64 %bits, %odd
-  %aligned = icmp eq i64 %off, 0
-  br i1 %aligned, label %here, label %elsewhere
-in_another:
-  %turned = call i32 @PyBuffer_IsContiguous(ptr %view, i8 {ord("F")})
-  call void @PyBuffer_Release(ptr %view)
-  %is_turned = icmp ne i32 %turned, 0
-  br i1 %is_turned, label %none, label %elsewhere
-here:
-  ret ptr %address
-elsewhere:
-  %may_copy = icmp ne i64 %copies, 0
-  br i1 %may_copy, label %copy, label %none
-copy:
-{header("copied get_pointer")}
-  call void @Py_IncRef(ptr %dtype)
-  %array = call ptr %copied(ptr %object, ptr %dtype, i32 {ORDERED})
-  store ptr %array, ptr %place
-  %no_memory = icmp eq ptr %array, null
-  br i1 %no_memory, label %none, label %in_order
-in_order:
-  %copy_address = call ptr %get_pointer(ptr %array, ptr @first)
-  ret ptr %copy_address
-differs:
-  call void @PyBuffer_Release(ptr %view)
-  ret ptr null
-none:
-  ret ptr null
-}}
-"""
 
-# Returns the address of an argument's elements, or null if it is not what the item says.
-ARGUMENT = f"""
-define ptr @argument(ptr %record, ptr %item, ptr %object, ptr %place) {{
-  store ptr null, ptr %place
-{item("kind type dtype slot")}
-  %found_type = call ptr @PyObject_Type(ptr %object)
-  call void @Py_DecRef(ptr %found_type)
-  %same_type = icmp eq ptr %found_type, %type
-  br i1 %same_type, label %known, label %none
-known:
-  switch i64 %kind, label %none [
-    i64 {ARRAY}, label %array
-    i64 {FLOAT}, label %float
-    i64 {INT}, label %int
-    i64 {SCALAR}, label %scalar
-  ]
-array:
-  %found_dtype_at = getelementptr i8, ptr %object, i64 {DTYPE_AT}
-  %found_dtype = load ptr, ptr %found_dtype_at
-  %same_dtype = icmp eq ptr %found_dtype, %dtype
-  br i1 %same_dtype, label %data, label %other
-other:
-{header("equivalent")}
-  %equal = call i8 %equivalent(ptr %found_dtype, ptr %dtype)
-  %means_same = icmp ne i8 %equal, 0
-  br i1 %means_same, label %data, label %none
-data:
-  %address = call ptr @elements(ptr %record, ptr %item, ptr %object, ptr %place)
-  ret ptr %address
-float:
-  %real = call double @PyFloat_AsDouble(ptr %object)
-  store double %real, ptr %slot
-  ret ptr %slot
-int:
-  %whole = call i64 @PyLong_AsLongLong(ptr %object)
-  store i64 %whole, ptr %slot
-  %suspect = icmp eq i64 %whole, -1
-  br i1 %suspect, label %overflow, label %stored
-overflow:
-  %error = call ptr @PyErr_Occurred()
-  %too_large = icmp ne ptr %error, null
-  br i1 %too_large, label %none, label %stored
-stored:
-  ret ptr %slot
-scalar:
-{header("from_scalar")}
-  call void %from_scalar(ptr %object, ptr %slot)
-  ret ptr %slot
-none:
-  ret ptr null
-}}
-"""
+@native("ptr use_handler(ptr)")
+def use_handler(f: Body, record: Value) -> None:
+    """Set the handler of the record unless the user has set one; return the former one, or null."""
+    header = Fields(record, HEADER)
+    former = f.call_at(header.pointer("set_handler"), "ptr", header.pointer("handler"))
+    f.leave_when(former.equals(header.pointer("own_handler")), former)
+    with f.when(former.is_null()):
+        f.call(CLEAR_ERROR)
+    f.call(restore_handler, record, former)
+    f.leave(f.null)
 
-# Sets the handler of the record unless the user has set one; returns the former one, or null.
-SET_HANDLER = f"""
-define ptr @use_handler(ptr %record) {{
-{header("set_handler own_handler handler")}
-  %former = call ptr %set_handler(ptr %handler)
-  %failed = icmp eq ptr %former, null
-  br i1 %failed, label %clear, label %check
-check:
-  %own = icmp eq ptr %former, %own_handler
-  br i1 %own, label %in_use, label %others
-in_use:
-  ret ptr %former
-others:
-  call void @restore_handler(ptr %record, ptr %former)
-  ret ptr null
-clear:
-  call void @PyErr_Clear()
-  ret ptr null
-}}
-define void @restore_handler(ptr %record, ptr %former) {{
-  %unchanged = icmp eq ptr %former, null
-  br i1 %unchanged, label %done, label %set
-set:
-{header("set_handler")}
-  %ours = call ptr %set_handler(ptr %former)
-  call void @Py_DecRef(ptr %former)
-  %failed = icmp eq ptr %ours, null
-  br i1 %failed, label %clear, label %restored
-restored:
-  call void @Py_DecRef(ptr %ours)
-  ret void
-clear:
-  call void @PyErr_Clear()
-  ret void
-done:
-  ret void
-}}
-"""
 
-# Makes the array of a result and puts it among the objects; returns where the program writes.
-TARGET = f"""
-define ptr @target(ptr %record, ptr %item, ptr %place) {{
-{item("kind dtype ndim shape slot")}
-  store ptr null, ptr %place
-  %is_array = icmp eq i64 %kind, {ARRAY}
-  br i1 %is_array, label %array, label %number
-array:
-{header("new_array array_type get_pointer")}
-  call void @Py_IncRef(ptr %dtype)
-  %axes = trunc i64 %ndim to i32
-  %object = call ptr %new_array(ptr %array_type, ptr %dtype, i32 %axes, ptr %shape, ptr null,
-                                ptr null, i32 0, ptr null)
-  store ptr %object, ptr %place
-  %failed = icmp eq ptr %object, null
-  br i1 %failed, label %none, label %made
-made:
-  %address = call ptr %get_pointer(ptr %object, ptr @first)
-  ret ptr %address
-number:
-  ret ptr %slot
-none:
-  ret ptr null
-}}
-"""
+@native("void restore_handler(ptr, ptr)")
+def restore_handler(f: Body, record: Value, former: Value) -> None:
+    """Set the former handler again, if there was one."""
+    f.leave_when(former.is_null())
+    ours = f.call_at(Fields(record, HEADER).pointer("set_handler"), "ptr", former)
+    f.call(DROP, former)
+    with f.when(ours.is_null()):
+        f.call(CLEAR_ERROR)
+        f.leave()
+    f.call(DROP, ours)
 
-# Returns a new reference to the object of a result; null if there is no memory.
-RESULT = f"""
-define ptr @result(ptr %record, ptr %item, ptr %object) {{
-{item("kind dtype slot")}
-  switch i64 %kind, label %array [
-    i64 {FLOAT}, label %float
-    i64 {INT}, label %int
-    i64 {BOOL}, label %bool
-    i64 {SCALAR}, label %scalar
-  ]
-array:
-  ret ptr %object
-float:
-  %real = load double, ptr %slot
-  %python_float = call ptr @PyFloat_FromDouble(double %real)
-  ret ptr %python_float
-int:
-  %whole = load i64, ptr %slot
-  %python_int = call ptr @PyLong_FromLongLong(i64 %whole)
-  ret ptr %python_int
-bool:
-  %byte = load i8, ptr %slot
-  %wide = zext i8 %byte to i64
-  %python_bool = call ptr @PyBool_FromLong(i64 %wide)
-  ret ptr %python_bool
-scalar:
-{header("to_scalar")}
-  %numpy_scalar = call ptr %to_scalar(ptr %slot, ptr %dtype, ptr null)
-  ret ptr %numpy_scalar
-}}
-"""
 
-# Lets go of the first `count` objects.
-DROP = """
-define void @drop(ptr %objects, i64 %count) {
-entry:
-  br label %next
-next:
-  %i = phi i64 [0, %entry], [%following, %dropped]
-  %more = icmp slt i64 %i, %count
-  br i1 %more, label %object, label %done
-object:
-  %at = getelementptr ptr, ptr %objects, i64 %i
-  %held = load ptr, ptr %at
-  %following = add i64 %i, 1
-  %empty = icmp eq ptr %held, null
-  br i1 %empty, label %dropped, label %drop
-drop:
-  call void @Py_DecRef(ptr %held)
-  br label %dropped
-dropped:
-  br label %next
-done:
-  ret void
-}
-"""
+@native("ptr target(ptr, ptr, ptr)")
+def target(f: Body, record: Value, item: Value, place: Value) -> None:
+    """Make the array of a result and put it among the objects; return where the program writes."""
+    header, fields = Fields(record, HEADER), Fields(item, ITEM)
+    place.store(f.null)
+    f.leave_when(fields.word("kind").differs(ARRAY), fields.pointer("slot"))
+    dtype, shape = fields.pointer("dtype"), fields.pointer("shape")
+    f.call(KEEP, dtype)
+    rank, no_flags = fields.word("ndim").cast("trunc", "i32"), f.constant("i32", 0)
+    described = (header.pointer("array_type"), dtype, rank, shape, f.null, f.null, no_flags, f.null)
+    array = f.call_at(header.pointer("new_array"), "ptr", *described)
+    place.store(array)
+    f.leave_when(array.is_null(), f.null)
+    f.leave(_data(f, header, array))
 
-TEXT = DECLARATIONS + ELEMENTS + ARGUMENT + SET_HANDLER + TARGET + RESULT + DROP
+
+@native("ptr result(ptr, ptr, ptr)")
+def result(f: Body, record: Value, item: Value, array: Value) -> None:
+    """Return a new reference to the object of a result; null if there is no memory."""
+    fields = Fields(item, ITEM)
+    kind, slot = fields.word("kind"), fields.pointer("slot")
+    f.leave_when(kind.equals(ARRAY), array)
+    with f.when(kind.equals(FLOAT)):
+        f.leave(f.call(FROM_DOUBLE, slot.load("double")))
+    with f.when(kind.equals(INT)):
+        f.leave(f.call(FROM_LONG, slot.load("i64")))
+    with f.when(kind.equals(BOOL)):
+        f.leave(f.call(FROM_BOOL, slot.load("i8").cast("zext", "i64")))
+    to_scalar = Fields(record, HEADER).pointer("to_scalar")
+    f.leave(f.call_at(to_scalar, "ptr", slot, fields.pointer("dtype"), f.null))
+
+
+@native("void drop(ptr, i64)")
+def drop(f: Body, objects: Value, count: Value) -> None:
+    """Let go of the first objects."""
+    with f.loop(count) as i:
+        held = objects.pointer(i)
+        with f.unless(held.is_null()):
+            f.call(DROP, held)

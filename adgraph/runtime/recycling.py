@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from adgraph.ir.types import ArrayType
-from adgraph.lower.kernel import ModuleSource, compile_modules
-from adgraph.runtime.blocks import ALLOCATOR, STATE, STATE_WORDS, SYMBOL, TEXT
+from adgraph.lower.functions import compile_function
+from adgraph.runtime.blocks import ALLOCATOR, STATE, STATE_WORDS, fill
 from adgraph.runtime.numpy_interface import numpy_interface
 
 RECYCLED_BYTES = 1 << 17  # of all results of a call; setting a handler takes 0.2 us
@@ -93,9 +93,8 @@ def recycling() -> Recycling | None:
     state = ctypes.addressof(memory) + Handler.state.offset
     memory.allocator[ALLOCATOR.index("context")] = state
     memory.state[STATE.index("own")] = own_address + Handler.allocator.offset
-    (address,) = compile_modules([ModuleSource(SYMBOL, TEXT, "none")])
-    fill = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
-    fill(ctypes.addressof(memory) + Handler.allocator.offset)
+    fill_in = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(compile_function(fill, "none"))
+    fill_in(ctypes.addressof(memory) + Handler.allocator.offset)
     capsule = _new_capsule(memory)
     for owner in (memory, CAPSULE_NAME, capsule):  # arrays may die after all modules are gone
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))

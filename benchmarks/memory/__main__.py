@@ -1,4 +1,4 @@
-"""Print the tables: `python -m benchmarks.memory [names] [--packages ...]`.
+"""Print the table: `python -m benchmarks.memory [names] [--packages ...] [--markdown FILE]`.
 
 Every line is a process of its own, whose peak memory comes from the operating system: what calls
 add to the process after everything is imported and compiled. Times are CPU seconds on one thread.
@@ -8,19 +8,23 @@ Gradients are compared with those of adgraph without a budget before a line is p
 from __future__ import annotations
 
 import argparse
+import platform
 import tempfile
 from collections.abc import Iterator
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from adgraph.lower.native import cpu_name
 from benchmarks.memory.fresh import Measured, measured
-from benchmarks.memory.programs import PROGRAMS, Program
+from benchmarks.memory.programs import PLAIN, PROGRAMS, Program
 
 PACKAGES = ("adgraph", "jax", "torch")
 CLOSE = 1e-9  # of gradients, relative to their largest element
+HEAD = """| program | gradient | peak MB | seconds | peak | time |
+| --- | --- | --: | --: | --: | --: |"""
 
 
 def main(given: list[str] | None = None) -> None:
@@ -29,17 +33,19 @@ def main(given: list[str] | None = None) -> None:
     chosen = [p for p in PROGRAMS if _is_chosen(p, options.names)]
     if not chosen:
         raise SystemExit(f"no such program; there are: {', '.join(p.name for p in PROGRAMS)}")
-    for program in chosen:
-        print(f"\n**{program.name}**\n")
-        print("| gradient | peak MB | seconds | peak | time |\n| --- | --: | --: | --: | --: |")
-        for line in _lines(program, options.packages):
-            print(line, flush=True)
+    found: list[str] = []
+    for line in _table(chosen, options.packages):
+        print(line, flush=True)
+        found.append(line)
+    if options.markdown:
+        options.markdown.write_text("\n".join([*found, ""]), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of names of programs; default: all")
     parser.add_argument("--packages", nargs="*", choices=PACKAGES, default=list(PACKAGES))
+    parser.add_argument("--markdown", type=Path, help="a file for the same table")
     return parser
 
 
@@ -47,23 +53,33 @@ def _is_chosen(program: Program, names: list[str]) -> bool:
     return not names or any(name.lower() in program.name.lower() for name in names)
 
 
+def _table(programs: list[Program], packages: list[str]) -> Iterator[str]:
+    installed = [package for package in packages if find_spec(package)]
+    others = ("numpy", *(package for package in installed if package != "adgraph"))
+    versions = [f"{package} {metadata.version(package)}" for package in others]
+    yield f"{platform.platform()}, {cpu_name()}. CPU seconds, one thread each."
+    yield f"Python {platform.python_version()}, {', '.join(versions)}."
+    if absent := [package for package in packages if package not in installed]:
+        yield f"Not installed and left out: {', '.join(absent)}."
+    yield f"\n{HEAD}"
+    for program in programs:
+        yield from _lines(program, installed)
+
+
 def _lines(program: Program, packages: list[str]) -> Iterator[str]:
-    """Measure all ways; the last columns compare with adgraph's store-all."""
+    """Measure all ways; the last columns compare with adgraph without a budget."""
     with tempfile.TemporaryDirectory() as folder:
         expected = Path(folder) / "expected.npz"
-        first = measured(program.name, "adgraph", "store-all", expected)
-        yield _line("adgraph, store-all", first, first)
+        first = measured(program.name, "adgraph", PLAIN, expected)
+        yield _line(program.name, f"adgraph, {PLAIN}", first, first)
         for package in packages:
-            if not find_spec(package):
-                yield f"| {package} | not installed | | | |"
-                continue
             for way in import_module(f"benchmarks.memory.in_{package}").ways(program):
-                if (package, way) != ("adgraph", "store-all"):
+                if (package, way) != ("adgraph", PLAIN):
                     file = Path(folder) / "found.npz"
                     found = measured(program.name, package, way, file)
                     refusal = found.refusal or _difference(expected, file)
                     found = Measured(found.bytes, found.seconds, refusal)
-                    yield _line(f"{package}, {way}", found, first)
+                    yield _line("", f"{package}, {way}", found, first)
 
 
 def _difference(expected: Path, found: Path) -> str:
@@ -77,15 +93,13 @@ def _difference(expected: Path, found: Path) -> str:
     return ""
 
 
-def _line(name: str, found: Measured, first: Measured) -> str:
+def _line(program: str, name: str, found: Measured, first: Measured) -> str:
     if found.refusal:
-        return f"| {name} | {found.refusal} | | | |"
-    less, longer = first.bytes / max(found.bytes, 1), found.seconds / max(first.seconds, 1e-9)
-    megabytes = found.bytes / 1e6
+        return f"| {program} | {name} | {found.refusal} | | | |"
+    share, longer = found.bytes / max(first.bytes, 1), found.seconds / max(first.seconds, 1e-9)
     return (
-        f"| {name} | {megabytes:,.1f} | {found.seconds:.3f} | 1/{less:.3g} | {longer:.2f} |"
-        if less >= 1
-        else f"| {name} | {megabytes:,.1f} | {found.seconds:.3f} | {1 / less:.2f} | {longer:.2f} |"
+        f"| {program} | {name} | {found.bytes / 1e6:,.1f} | {found.seconds:.3f} "
+        f"| {share:.3g} | {longer:.2f} |"
     )
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from adgraph import trace, value_and_grad
-from benchmarks.memory.programs import Program
+from benchmarks.memory.programs import PLAIN, Program
 
 Run = Callable[[], Any]
 
 
 def ways(program: Program) -> tuple[str, ...]:
     """Name the ways to take the gradient."""
-    return ("store-all", *map(_named, program.budgets))
+    return (PLAIN, *map(_named, program.budgets))
 
 
 def _named(fraction: float) -> str:
@@ -26,7 +26,7 @@ def prepare(program: Program, way: str, arguments: tuple[np.ndarray[Any, Any], .
     """Compile the gradient; return a call of it."""
     positions = tuple(range(len(arguments)))
     gradient = _gradient(program, positions, None)
-    if way != "store-all":
+    if way != PLAIN:
         (fraction,) = (f for f in program.budgets if _named(f) == way)
         peak = gradient.explain(*arguments).peak_bytes
         gradient = _gradient(program, positions, int(fraction * peak))

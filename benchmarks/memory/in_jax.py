@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from benchmarks.memory import programs
-from benchmarks.memory.programs import Array, Program
+from benchmarks.memory.programs import CHECKPOINT, CONVOLVED, Array, Program, ways_of_peers
 from benchmarks.suite.program import on
 
 jax.config.update("jax_enable_x64", True)
@@ -24,7 +24,7 @@ NAMES = {"np": jnp}
 
 def ways(program: Program) -> tuple[str, ...]:
     """Name the ways to take the gradient."""
-    return ("store-all", "checkpoint")
+    return ways_of_peers(program)
 
 
 def march(mark: Mark, x: Array, drift: Array) -> Array:
@@ -67,8 +67,16 @@ def multilayer(mark: Mark, x: Array, *weights: Array) -> Array:
 
 
 def u_net(mark: Mark, x: Array, *weights: Array) -> Array:
-    """Every convolution by itself."""
-    convolution = mark(on(programs.convolution, NAMES))
+    """Every convolution by itself, as it is written for NumPy."""
+    return _u_net(mark(on(programs.convolution, NAMES)), x, *weights)
+
+
+def convolved_u_net(mark: Mark, x: Array, *weights: Array) -> Array:
+    """Every convolution by itself, with XLA's own."""
+    return _u_net(mark(_convolution), x, *weights)
+
+
+def _u_net(convolution: Callable[..., Array], x: Array, *weights: Array) -> Array:
     halved, doubled = on(programs.halved, NAMES), on(programs.doubled, NAMES)
     levels = programs.LEVELS
     kept = []
@@ -82,13 +90,21 @@ def u_net(mark: Mark, x: Array, *weights: Array) -> Array:
     return jnp.sum(x**2)
 
 
+def _convolution(x: Array, w: Array) -> Array:
+    around = jnp.pad(x, ((0, 0), (1, 1), (1, 1)), mode="wrap")
+    forms = ("NCHW", "OIHW", "NCHW")
+    kernel = jnp.transpose(w, (2, 3, 0, 1))
+    y = lax.conv_general_dilated(around[None], kernel, (1, 1), "VALID", dimension_numbers=forms)
+    return jnp.tanh(y)[0]
+
+
 FORMS: dict[str, Callable[..., Array]] = {f.__name__: f for f in (march, heat, multilayer, u_net)}
 
 
 def prepare(program: Program, way: str, arguments: tuple[np.ndarray[Any, Any], ...]) -> Run:
     """Compile the gradient; return a call of it."""
-    form = FORMS[program.function.__name__]
-    mark: Mark = jax.checkpoint if way == "checkpoint" else lambda f: f
+    form = convolved_u_net if CONVOLVED in way else FORMS[program.function.__name__]
+    mark: Mark = jax.checkpoint if CHECKPOINT in way else lambda f: f
 
     def loss(*given: Array) -> Array:
         return form(mark, *given)

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from benchmarks.memory import programs
-from benchmarks.memory.programs import Array, Program
+from benchmarks.memory.programs import CHECKPOINT, CONVOLVED, Array, Program, ways_of_peers
 from benchmarks.suite.program import on
 
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 
 Run = Callable[[], Any]
+Form = Callable[..., Array]
 Marked = Callable[..., Array]  # (function, *arguments)
 GROUP = 6  # layers
 
@@ -38,7 +40,7 @@ NAMES = {"np": Names}
 
 def ways(program: Program) -> tuple[str, ...]:
     """Name the ways to take the gradient."""
-    return ("store-all", "checkpoint")
+    return ways_of_peers(program)
 
 
 def march(marked: Marked, x: Array, drift: Array) -> Array:
@@ -83,9 +85,24 @@ def multilayer(marked: Marked, x: Array, *weights: Array) -> Array:
 
 
 def u_net(marked: Marked, x: Array, *weights: Array) -> Array:
-    """Every convolution by itself."""
-    convolution = on(programs.convolution, NAMES)
+    """Every convolution by itself, as it is written for NumPy."""
     halved, doubled = on(programs.halved, NAMES), on(programs.doubled, NAMES)
+    return _u_net(marked, on(programs.convolution, NAMES), halved, doubled, x, *weights)
+
+
+def convolved_u_net(marked: Marked, x: Array, *weights: Array) -> Array:
+    """Every convolution by itself, with PyTorch's own functions of images."""
+    return _u_net(marked, _convolution, _halved, _doubled, x, *weights)
+
+
+def _u_net(
+    marked: Marked,
+    convolution: Form,
+    halved: Form,
+    doubled: Form,
+    x: Array,
+    *weights: Array,
+) -> Array:
     levels = programs.LEVELS
     kept = []
     for k in range(levels):
@@ -99,22 +116,36 @@ def u_net(marked: Marked, x: Array, *weights: Array) -> Array:
     return torch.sum(x**2)
 
 
-FORMS: dict[str, Callable[..., Array]] = {f.__name__: f for f in (march, heat, multilayer, u_net)}
+def _convolution(x: Array, w: Array) -> Array:
+    around = functional.pad(x[None], (1, 1, 1, 1), mode="circular")
+    return torch.tanh(functional.conv2d(around, w.permute(2, 3, 0, 1)))[0]
 
 
-def _plain(function: Callable[..., Array], *given: Array) -> Array:
+def _halved(x: Array) -> Array:
+    return functional.avg_pool2d(x[None], 2)[0]
+
+
+def _doubled(x: Array) -> Array:
+    return functional.interpolate(x[None], scale_factor=2, mode="nearest")[0]
+
+
+FORMS: dict[str, Form] = {f.__name__: f for f in (march, heat, multilayer, u_net)}
+
+
+def _plain(function: Form, *given: Array) -> Array:
     return function(*given)
 
 
-def _checkpointed(function: Callable[..., Array], *given: Array) -> Array:
+def _checkpointed(function: Form, *given: Array) -> Array:
     return checkpoint(function, *given, use_reentrant=False)
 
 
 def prepare(program: Program, way: str, arguments: tuple[np.ndarray[Any, Any], ...]) -> Run:
     """Return a call of the gradient."""
-    form = FORMS[program.function.__name__]
-    marked = _checkpointed if way == "checkpoint" else _plain
+    form = convolved_u_net if CONVOLVED in way else FORMS[program.function.__name__]
+    marked = _checkpointed if CHECKPOINT in way else _plain
     own = [torch.from_numpy(a).requires_grad_() for a in arguments]
+    _checkpointed(torch.sin, torch.ones(1, requires_grad=True)).backward()  # imports 160 MB
 
     def run() -> Any:
         value = form(marked, *own)

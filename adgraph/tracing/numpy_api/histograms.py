@@ -17,7 +17,7 @@ from adgraph.ops.indexing import scatter_add
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.ranges import linspace
 from adgraph.tracing.numpy_api.shape import ravel, reshape
-from adgraph.tracing.numpy_api.sorting import searchsorted
+from adgraph.tracing.numpy_api.sorting import search_evenly, searchsorted
 from adgraph.tracing.numpy_api.table import implements
 from adgraph.tracing.tracer import Tracer, as_tracer, known_value, result_dtype
 
@@ -139,12 +139,14 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 # --- histograms -----------------------------------------------------------------------------------
 
 
-def _bin_of(x: Any, edges: Any) -> Any:
+def _bin_of(x: Any, edges: Any, bins: Any) -> Any:
     """Return the bin of every element, from 1: 0 and the number of edges are outside.
 
-    The last bin has both its edges, and nan is beyond it.
+    The last bin has both its edges, and nan is beyond it. The edges are those given as `bins`, or
+    equally far apart.
     """
-    found = searchsorted(edges, x, "right")
+    even = np.ndim(bins) == 0
+    found = search_evenly(edges, x) if even else searchsorted(edges, x, "right")
     return np.where(np.equal(x, edges[-1]), type_of(edges).size - 1, found)
 
 
@@ -161,7 +163,7 @@ def histogram(
     edges = _edges("np.histogram", x, bins, range)
     counted = _ones(x.shape, np.int64) if w is None else _summable(ravel(w))
     count = type_of(edges).size
-    found = binned(_bin_of(x, edges), counted, count + 1)[1:count]
+    found = binned(_bin_of(x, edges, bins), counted, count + 1)[1:count]
     found = found if w is None else as_tracer(found, w.dtype)
     if not density:
         return found, edges
@@ -191,8 +193,8 @@ def histogramdd(
     ]
     extents = tuple(type_of(e).size + 1 for e in edges)
     place: Any = 0
-    for x, edge, extent in zip(columns, edges, extents, strict=True):
-        place = place * extent + _bin_of(x, edge)
+    for x, edge, given in zip(columns, edges, listed, strict=True):
+        place = place * (type_of(edge).size + 1) + _bin_of(x, edge, given)
     size = columns[0].size
     w = _ones((size,), float) if weights is None else as_tracer(asarray(weights), np.float64)
     if w.shape != (size,):

@@ -13,7 +13,8 @@ import numpy as np
 from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.op import type_of
 from adgraph.ops.position import argsort as argsort_op
-from adgraph.ops.position import searchsorted as search
+from adgraph.ops.search import evensearch
+from adgraph.ops.search import searchsorted as search
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.indexing import take_along_axis, writable
 from adgraph.tracing.numpy_api.shape import broadcast_to, normal_axis, ravel, reshape
@@ -189,6 +190,12 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 @method("searchsorted", differentiable=False)
 def searchsorted_method(a: Tracer, v: Any, side: str = "left", sorter: Any = None) -> Any:
     return searchsorted(a, v, side, sorter)
+
+
+def search_evenly(edges: Any, values: Any) -> Any:
+    """Return how many edges, which are equally far apart, are not greater than a value."""
+    line, given = _common(edges, values)
+    return reshape(evensearch(line, ravel(given)), given.shape)
 
 
 def search_rows(lines: Any, values: Any) -> Any:

@@ -1,7 +1,8 @@
 """Medians, quantiles and covariances.
 
-A quantile is a gather from the sorted array, between two of whose elements it may lie; without nan
-the number of elements is that of each row, read when running. The rules of `method=` are those of
+A quantile lies between two elements of given ranks: few are selected, for many the array is sorted.
+Its derivative goes to these. Without nan the number of elements is that of each row, read when
+running. The rules of `method=` are those of
 Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician, 1996.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from adgraph.errors import AxisIndexError, DtypeError, ShapeError, message
 from adgraph.ir.op import type_of
+from adgraph.ops.selection import argselect
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.diagonal import diagonal
 from adgraph.tracing.numpy_api.indexing import take_along_axis
@@ -56,11 +58,26 @@ def _count_numbers(rows: Any) -> Any:
 
 
 def _nan_like(rows: Any, result: Any) -> Any:
-    """Replace the results of sorted rows with nan in them by nan."""
+    """Replace the results of rows with nan in them by nan."""
     if rows.dtype.kind != "f":
         return result
-    last = rows[..., -1:]
-    return np.where(np.isnan(last), last, result)
+    found = np.any(np.isnan(rows), axis=-1, keepdims=True)
+    return np.where(found, as_tracer(np.nan, result.dtype), result)
+
+
+def _of_rank(rows: Any, ranks: Any) -> Any:
+    """Return the elements of each row that have given ranks, common to all rows or of each."""
+    n, count = rows.shape[-1], type_of(ranks).shape[-1]
+    if rows.dtype.kind == "c" or count > 2 * math.log2(n) + 2:
+        line = ordered(rows, rows.ndim - 1)
+        return np.take(line, ranks, -1) if type_of(ranks).ndim == 1 else _along(line, ranks)
+    whole = as_tracer(np.broadcast_to(ranks, (*rows.shape[:-1], count)))
+    keys = as_tracer(rows, np.uint8) if rows.dtype.kind == "b" else rows
+    return _along(rows, argselect(keys, whole))
+
+
+def _along(rows: Any, positions: Any) -> Any:
+    return take_along_axis(rows, positions, -1)
 
 
 # --- medians --------------------------------------------------------------------------------------
@@ -73,10 +90,8 @@ def median(
     x = as_tracer(asarray(a))
     rows = _rows(x, axis)
     n = rows.shape[-1]
-    if n:
-        rows = ordered(rows, rows.ndim - 1)
-    middle = mean_(rows[..., max(n - 1, 0) // 2 : n // 2 + 1], -1, keepdims=True)
-    result = reshape(_nan_like(rows, middle) if n else middle, rows.shape[:-1])
+    middle = _of_rank(rows, np.arange((n - 1) // 2, n // 2 + 1)) if n else rows
+    result = reshape(_nan_like(rows, mean_(middle, -1, keepdims=True)), rows.shape[:-1])
     return store(_kept(result, x, axis, 0) if keepdims else result, out, "np.median")
 
 
@@ -89,9 +104,8 @@ def nanmedian(
         return median(x, axis, out, overwrite_input, keepdims)
     rows = _rows(x, axis)
     count = _count_numbers(rows)
-    line = ordered(rows, rows.ndim - 1)
     ends = np.concatenate([np.maximum(count - 1, 0) // 2, count // 2], axis=-1)
-    result = mean_(take_along_axis(line, ends, -1), -1)
+    result = mean_(_of_rank(rows, ends), -1)
     return store(_kept(result, x, axis, 0) if keepdims else result, out, "np.nanmedian")
 
 
@@ -157,24 +171,21 @@ def _bounded(position: Any, n: Any) -> Any:
     return np.maximum(np.minimum(position, n - 1), 0).astype(np.int64)
 
 
-def _elements(rows: Any, positions: Any) -> Any:
-    """Gather from sorted rows at positions common to all rows, or different in each."""
-    if type_of(positions).ndim == 1:
-        return np.take(rows, positions, axis=-1)
-    return take_along_axis(rows, positions, -1)
-
-
 def _between(rows: Any, n: Any, q: Any, method: str, dtype: Any) -> Any:
-    """Return the quantiles `q` (one axis) of sorted rows with `n` numbers each."""
+    """Return the quantiles `q` (one axis) of rows with `n` numbers each."""
     numbers = n.astype(q.dtype) if isinstance(n, Tracer) and q.dtype.kind == "f" else n
     position = _position(method, numbers, q)
     whole = position.dtype.kind in "iu" and method == "linear"
     if whole or method in DISCRETE:
         chosen = position if whole else _chosen(method, position)
-        return _elements(rows, _bounded(chosen, n))
+        return _of_rank(rows, _bounded(chosen, n))
     before = np.floor(position)
-    low = _elements(rows, _bounded(before, n))
-    high = _elements(rows, _bounded(np.where(position < 0, 0, before + 1), n))
+    after = np.where(position < 0, 0, before + 1)
+    ends = np.stack([_bounded(before, n), _bounded(after, n)], axis=-1)
+    shape = type_of(ends).shape
+    found = _of_rank(rows, np.reshape(ends, (*shape[:-2], -1)))
+    found = reshape(found, (*found.shape[:-1], *shape[-2:]))
+    low, high = found[..., 0], found[..., 1]
     share = _weight(method, position).astype(dtype or position.dtype)
     step = high - low
     return np.where(share >= 0.5, high - step * (1 - share), low + step * share)
@@ -234,7 +245,6 @@ def _quantile(name: str, scale: float, skips: bool) -> Any:
             found = _weighted(rows, line, _rows(given, axis), skips)
         else:
             n = _count_numbers(rows) if skips and x.dtype.kind == "f" else rows.shape[-1]
-            rows = ordered(rows, rows.ndim - 1)
             dtype = (x.dtype if x.dtype.kind == "f" else np.float64) if weak else None
             found = _between(rows, n, line, method, dtype)
             found = found if skips else _nan_like(rows, found)
