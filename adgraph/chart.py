@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from adgraph.errors import AdgraphError
+from adgraph.errors import AdgraphError, message
 
 WIDTH, HEIGHT = 720, 320
 LEFT, RIGHT, TOP, BOTTOM = 72, 20, 60, 44
@@ -48,10 +48,14 @@ class Chart:
     def save(self, path: str | Path) -> Path:
         """Write the chart to a file whose name ends in `.svg`."""
         target = Path(path)
-        if target.suffix != ".svg":
+        if target.suffix.lower() != ".svg":
             raise AdgraphError(
-                f"a chart cannot be saved as {target.name!r}\n"
-                "  why: it is made as SVG\n  instead: give a name that ends in .svg"
+                message(
+                    f"a chart cannot be saved as {target.name!r}",
+                    "it is SVG text, which browsers and Jupyter show at any size",
+                    f"save({str(target.with_suffix('.svg'))!r}); to have pixels: "
+                    f"`rsvg-convert {target.stem}.svg -o {target.stem}.png`",
+                )
             )
         target.write_text(self.svg, encoding="utf-8")
         return target

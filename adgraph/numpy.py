@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.frames import tracing
 from adgraph.tracing.hooks import REPLACED
-from adgraph.tracing.tracer import DISPATCH
 
 __array_api_version__ = "2024.12"
 

@@ -62,7 +62,10 @@ def tolerance(dtype: Any, accuracy: Accuracy = "rounded") -> float:
 def direction(x: Any, rng: np.random.Generator) -> Array:
     """Return a random direction of the shape and dtype of an array."""
     like = np.asarray(x)
-    return np.asarray(rng.standard_normal(like.shape)).astype(like.dtype)
+    normal = np.asarray(rng.standard_normal(like.shape))
+    if like.dtype.kind == "c":
+        normal = normal + 1j * rng.standard_normal(like.shape)
+    return normal.astype(like.dtype)
 
 
 def assert_close(
@@ -128,6 +131,8 @@ def adjoint_gap(
 ) -> float:
     """Return the relative difference of <ct, J v> and <J^T ct, v>, zero for transposes.
 
+    The product of complex arrays is the real part of the sum of a b, without a conjugate.
+
     >>> A, v, ct = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 5.0]), np.array([2.0, 7.0])
     >>> adjoint_gap([ct], [A @ v], [A.T @ ct], [v])
     0.0
@@ -139,8 +144,9 @@ def adjoint_gap(
 
 def _inner(first: Sequence[Any], second: Sequence[Any]) -> tuple[float, float]:
     """Return the inner product of two lists of arrays, and that of their absolute values."""
-    products = [np.ravel(a).astype(float) * np.ravel(b) for a, b in zip(first, second, strict=True)]
-    return sum(float(p.sum()) for p in products), sum(float(np.abs(p).sum()) for p in products)
+    pairs = zip(first, second, strict=True)
+    products = [np.multiply(np.ravel(a), np.ravel(b), dtype=complex) for a, b in pairs]
+    return sum(float(p.sum().real) for p in products), sum(float(np.abs(p).sum()) for p in products)
 
 
 def _leaves(result: Any) -> list[Array]:

@@ -176,6 +176,29 @@ def test_large_and_small_quotients_do_not_overflow() -> None:
     np.testing.assert_allclose(trace(np.divide)(z, w), z / w, rtol=1e-14)
 
 
+def test_the_order_is_numpys() -> None:
+    z = np.array([[2 + 1j, 1 + 5j, 2 - 1j], [2 + 1j, 2 + 3j, complex(0, -np.inf)]])
+    for f in (np.max, np.min, np.argmax, np.argmin):
+        for axis in (None, 0, 1):
+            found = trace(lambda z, f=f, axis=axis: f(z, axis=axis))(z)
+            np.testing.assert_array_equal(found, f(z, axis=axis))
+    for f in (np.maximum, np.minimum, np.fmax, np.fmin, np.less, np.greater_equal):
+        np.testing.assert_array_equal(trace(f)(z[0], z[1]), f(z[0], z[1]))
+
+
+@np.errstate(invalid="ignore")
+def test_a_nan_in_either_part_is_the_extremum() -> None:
+    for nan in (complex(np.nan, 0), complex(0, np.nan)):
+        z = np.array([3 + 1j, nan, 5 + 0j, nan])
+        for f in (np.argmax, np.argmin):
+            assert trace(f)(z) == f(z) == 1
+        for f in (np.max, np.min):
+            assert np.isnan(trace(f)(z))
+        for f in (np.maximum, np.minimum, np.fmax, np.fmin, np.less, np.greater_equal):
+            for a, b in ((z, z[::-1].copy()), (z, z[0]), (z[0], z)):
+                np.testing.assert_array_equal(trace(f)(a, b), f(a, b), err_msg=f.__name__)
+
+
 def test_what_has_no_parts_is_refused_by_name() -> None:
-    with pytest.raises(DtypeError, match="max or min of an array of dtype complex128"):
-        trace(np.argmax)(Z)
+    with pytest.raises(DtypeError, match="searchsorted of complex numbers"):
+        trace(np.searchsorted)(Z, W)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from adgraph import checkpoint, trace
+from adgraph.analysis.cost import node_cost
 from adgraph.chart import Frame
 from adgraph.curve import CurvePoint, MemoryCurve
 from adgraph.errors import AdgraphError, BudgetError
@@ -120,6 +121,19 @@ def test_a_program_of_nothing_has_a_plan_and_a_picture() -> None:
     assert "</svg>" in MemoryPlan("f", (), (), 0, 0).draw().svg
 
 
+@pytest.mark.parametrize("name", ["plain", "within a budget", "checkpointed"])
+def test_an_explanation_counts_what_runs_again(name: str) -> None:
+    explained = {n: PROGRAMS[n].grad.explain(W, X) for n in ("plain", name)}
+    again, once = explained[name], explained["plain"]
+    products = 2 * N**3 * again.recomputed
+    assert again.recomputed == 0 or again.cost.flops > once.cost.flops
+    assert again.cost.flops <= once.cost.flops + products
+    assert (again.cost.seconds > once.cost.seconds) == (again.recomputed > 0)
+    program = PROGRAMS[name].grad.dispatch.entry((W, X), {}).compiled.program
+    counted = sum(node_cost(node).flops for node in program.schedule.sequence)
+    assert again.cost.flops == pytest.approx(counted)
+
+
 # --- the curve --------------------------------------------------------------------------------
 
 
@@ -188,8 +202,11 @@ def test_a_curve_is_a_picture_of_its_points(in_empty_folder: Path) -> None:
     assert "1.50 times the time: 7 again" in svg
     assert CURVE._repr_svg_() == svg
     assert CURVE.draw().save("curve.svg") == Path("curve.svg")
-    with pytest.raises(AdgraphError, match=r"ends in \.svg"):
+    with pytest.raises(AdgraphError, match=r"'curve\.png'") as caught:
         CURVE.draw().save("curve.png")
+    assert "instead: save('curve.svg')" in str(caught.value)
+    with pytest.raises(AdgraphError, match="cannot be saved as 'curve'"):
+        CURVE.draw().save("curve")
 
 
 def test_numbers_on_axes_are_round_and_reach_above_the_highest() -> None:
@@ -213,3 +230,17 @@ def test_a_budget_in_bytes_that_cannot_be_met_is_an_error_that_carries_the_least
         f(np.ones((30, 40)), np.eye(40))
     assert found.value.least is not None
     assert found.value.least > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("plain", "which gives f64[96,96]"), ("loop", "the loop needs most")],
+)
+def test_the_bytes_that_an_error_names_add_up_to_the_least(name: str, words: str) -> None:
+    within = trace(PROGRAMS[name].function, memory_budget=100)
+    with pytest.raises(BudgetError, match="arguments are not counted") as found:
+        within.value_and_grad(W, X if name != "loop" else X[0])
+    text = str(found.value)
+    assert words in text
+    own, later, outputs = map(int, re.findall(r"(\d+) (?:bytes of what|that are|of outputs)", text))
+    assert own + later + outputs == found.value.least

@@ -84,6 +84,12 @@ class Node:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = Origin()
 
+    def renamed(self, names: Mapping[Value, Value]) -> Node:
+        """Return the node on other values."""
+        inputs = tuple(names.get(v, v) for v in self.inputs)
+        outputs = tuple(names.get(v, v) for v in self.outputs)
+        return Node(self.op, inputs, outputs, self.attrs, self.origin)
+
     def regions(self) -> Iterator[Graph]:
         """Iterate over the programs inside this node."""
         return (value for value in self.attrs.values() if isinstance(value, Graph))

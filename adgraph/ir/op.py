@@ -67,6 +67,8 @@ class Op:
     axis in front, and gives a result with a batch axis in front.
     `parts(*args, **attrs)` gives the parts of the results from those of complex arguments (see
     `adgraph.ops.complex_parts`); "each": the op does the same to both parts.
+    `fewer(used, *args, **attrs)` gives the results flagged as used, with less work (the others may
+    be None), or None where there is no cheaper way.
     `flops(*types, **attrs)` counts floating-point operations.
     `code` is what the lowering of the op's kind reads: an expression or a name.
     """
@@ -81,6 +83,7 @@ class Op:
     accumulate: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
     parts: Callable[..., Any] | Literal["each"] | None = None
+    fewer: Callable[..., tuple[Any, ...] | None] | None = None
     flops: Callable[..., float] | None = None
     code: Code | None = None
     numpy: Callable[..., Any] | None = None

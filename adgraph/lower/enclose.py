@@ -163,16 +163,7 @@ def _enclosed(part: _Part, views: Mapping[Value, Node]) -> Node:
     computed |= {v for node in nodes for v in node.outputs}
     given = dict.fromkeys(v for node in nodes for v in node.inputs if v not in computed)
     renamed = {v: Value(v.type, v.name) for v in (*given, *computed)}
-    inner = tuple(
-        Node(
-            n.op,
-            tuple(renamed[v] for v in n.inputs),
-            tuple(renamed[v] for v in n.outputs),
-            n.attrs,
-            n.origin,
-        )
-        for n in nodes
-    )
+    inner = tuple(n.renamed(renamed) for n in nodes)
     inputs = tuple(renamed[v] for v in given)
     body = Graph(inputs, inner, tuple(renamed[v] for v in last.outputs), last.op.name)
     in_place = tuple((i, k) for k, i in program_ties(body).items())

@@ -167,19 +167,14 @@ def _unfolded(node: Node, env: dict[Value, Value]) -> Iterator[Node]:
     """The nodes of a kernel, or a node itself, on other values."""
     if "in_place" not in node.attrs:
         env.update((v, Value(v.type, v.name)) for v in node.outputs)
-        yield _renamed(node, env)
+        yield node.renamed(env)
         return
     body: Graph = node.attrs["body"]
     env.update(zip(body.inputs, [env[v] for v in node.inputs], strict=True))
     for inner in body.nodes:
         env.update((v, Value(v.type, v.name)) for v in inner.outputs)
-        yield _renamed(inner, env)
+        yield inner.renamed(env)
     env.update(zip(node.outputs, [env[v] for v in body.outputs], strict=True))
-
-
-def _renamed(node: Node, env: dict[Value, Value]) -> Node:
-    inputs, outputs = tuple(env[v] for v in node.inputs), tuple(env[v] for v in node.outputs)
-    return Node(node.op, inputs, outputs, node.attrs, node.origin)
 
 
 def _in_order(graph: Graph, parts: Sequence[Node], joined: Node) -> Graph:

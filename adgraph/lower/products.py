@@ -94,8 +94,7 @@ def _without_literals(body: Graph, literals: Sequence[Constant]) -> Graph:
         if _is_literal_array(node):
             env[node.output] = inputs[node.attrs["value"]]
         else:
-            operands = tuple(env.get(v, v) for v in node.inputs)
-            nodes.append(Node(node.op, operands, node.outputs, node.attrs, node.origin))
+            nodes.append(node.renamed(env))
     outputs = tuple(env.get(v, v) for v in body.outputs)
     return Graph((*inputs.values(), *body.inputs), tuple(nodes), outputs, body.name)
 

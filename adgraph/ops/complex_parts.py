@@ -302,6 +302,12 @@ def power(z: Any, w: Any) -> Pair:
     return Pair(np.where(zero, at_zero, real), np.where(zero, 0.0, imag))
 
 
+@on_filled
+def rint(a: Any, b: Any) -> Pair:
+    """Round both parts."""
+    return Pair(np.rint(a), np.rint(b))
+
+
 # --- trigonometric and hyperbolic functions -------------------------------------------------------
 
 
@@ -411,7 +417,7 @@ def sinc(z: Pair) -> Pair:
     return Pair(np.where(zero, 1.0, real), np.where(zero, 0.0, imag))
 
 
-# --- predicates and comparisons: NumPy orders by the real part, then by the imaginary one ---------
+# --- predicates -----------------------------------------------------------------------------------
 
 
 def nonzero(z: Any) -> Any:
@@ -438,35 +444,12 @@ def isfinite(a: Any, b: Any) -> Any:
     return np.isfinite(a) & np.isfinite(b)
 
 
-@on_filled
-def equal(a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Tell whether both parts are equal."""
-    return (a == c) & (b == d)
-
-
-@on_filled
-def not_equal(a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Tell whether a part differs."""
-    return (a != c) | (b != d)
-
-
-def ordering(strict: np.ufunc, last: np.ufunc) -> Parts:
-    """Make the parts of a comparison from that of real parts, and that of imaginary ones."""
-    return on_filled(lambda a, b, c, d: strict(a, c) | ((a == c) & last(b, d)))
-
-
-less = ordering(np.less, np.less)
-less_equal = ordering(np.less, np.less_equal)
-greater = ordering(np.greater, np.greater)
-greater_equal = ordering(np.greater, np.greater_equal)
-
-
 def logical(ufunc: np.ufunc) -> Parts:
     """Make the parts of a function of truth values."""
     return lambda *operands: ufunc(*map(nonzero, operands))
 
 
-# The parts of elementwise ops, by their names.
+# The parts of elementwise ops, by their names; `adgraph.ops.complex_order` has those that compare.
 PARTS: dict[str, Parts] = {
     **{
         function.__name__: function
@@ -482,6 +465,7 @@ PARTS: dict[str, Parts] = {
     "log10": log10,
     "log1p": log1p,
     "sqrt": sqrt,
+    "rint": rint,
     "sin": sin,
     "cos": cos,
     "tan": tan,
@@ -495,12 +479,6 @@ PARTS: dict[str, Parts] = {
     "isnan": isnan,
     "isinf": isinf,
     "isfinite": isfinite,
-    "equal": equal,
-    "not_equal": not_equal,
-    "less": less,
-    "less_equal": less_equal,
-    "greater": greater,
-    "greater_equal": greater_equal,
     "logical_and": logical(np.logical_and),
     "logical_or": logical(np.logical_or),
     "logical_xor": logical(np.logical_xor),

@@ -92,4 +92,5 @@ named = elementwise_function(
     weight=0.0,
     jvp=lambda t, y, x, *, tag: t[0],
     vjp=lambda ct, y, x, *, tag: (ct,),
+    parts="each",
 )

@@ -1,4 +1,4 @@
-"""Decompositions of matrices, over stacks, real and complex: Cholesky, QR, eigenvectors, SVD.
+"""Decompositions of matrices, over stacks, real and complex: Cholesky, QR, SVD.
 
 Their derivatives follow Giles, Collected Matrix Derivative Results for Forward and Reverse Mode,
 2008, and for complex matrices Wan & Zhang, arXiv:1909.02659, in JAX's convention: cotangents are
@@ -16,7 +16,6 @@ import numpy as np
 from adgraph.ir.code import Routine
 from adgraph.ir.op import Kind, Op, register
 from adgraph.ir.types import ArrayType
-from adgraph.ops.complex_parts import Pair
 from adgraph.ops.gufuncs import Loop, gufunc, same_batch
 from adgraph.ops.linalg import swap
 from adgraph.ops.pairs import of_pairs
@@ -27,23 +26,14 @@ from adgraph.ops.solves import (
     check_square,
     conjugate,
     cubic,
-    lu,
-    lu_solve,
     stack_sizes,
     triangular_solve,
 )
 
 
-def _diagonals(x: Any) -> Any:
+def diagonals(x: Any) -> Any:
     """Return the diagonals of stacked matrices."""
     return np.diagonal(x, axis1=-2, axis2=-1)
-
-
-def _inverse_differences(w: Any) -> Any:
-    """Return 1 / (w[j] - w[i]), and 0 where the two are equal: see docs/conventions.md."""
-    difference = w[..., None, :] - w[..., :, None]
-    equal = difference == 0
-    return np.where(equal, 0.0, 1.0 / np.where(equal, 1.0, difference))
 
 
 # --- cholesky: the lower factor; only the lower triangle of a is read -----------------------------
@@ -167,6 +157,15 @@ def _qr_flops(a: ArrayType, *, complete: bool) -> float:
     return float(4 * a.size * a.shape[-2 if complete else -1])
 
 
+def _only_r(used: tuple[bool, bool], a: Any, *, complete: bool) -> Any:
+    """R alone, without Q."""
+    if used[0]:
+        return None
+    *_, m, n = a.shape
+    packed, _ = qr_raw(a)
+    return None, np.triu(packed if complete else packed[..., : min(m, n), :])
+
+
 QR = Routine("qr", _qr_sizes, _qr_scratch)
 
 qr: Op = register(
@@ -178,6 +177,7 @@ qr: Op = register(
         jvp=_qr_jvp,
         vjp=_qr_vjp,
         batch=same_batch(lambda: qr),
+        fewer=_only_r,
         parts=of_pairs("qr", "D->DD", QR, _qr, _qr_type, _qr_flops),
         flops=_qr_flops,
         code=QR,
@@ -218,123 +218,6 @@ qr_raw: Op = register(
         parts=of_pairs("qr_raw", "D->DD", QR_RAW, _qr_raw, _qr_raw_type, _qr_raw_flops),
         flops=_qr_raw_flops,
         code=QR_RAW,
-    )
-)
-
-
-# --- eigh: NumPy reads the lower triangle, and so does the derivative -----------------------------
-
-
-def _eigh_type(a: ArrayType) -> tuple[ArrayType, ArrayType]:
-    check_square("an eigendecomposition", a)
-    real = np.zeros((), a.dtype).real.dtype
-    return ArrayType(real, a.shape[:-1]), a
-
-
-def _hermitian(x: Any) -> Any:
-    """Return the Hermitian matrix whose lower triangle is given."""
-    strict = np.tril(x, -1)
-    full = np.tril(x) + adjoint(strict)
-    return full if x.dtype.kind != "c" else 0.5 * (full + adjoint(full))
-
-
-def _eigh_jvp(tangents: tuple[Any], y: tuple[Any, Any], a: Any) -> tuple[Any, Any]:
-    w, v = y
-    turned = adjoint(v) @ _hermitian(tangents[0]) @ v
-    return np.real(_diagonals(turned)), v @ (_inverse_differences(w) * turned)
-
-
-def _eigh_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any) -> tuple[Any]:
-    w, v = y
-    ct_w, ct_v = cts
-    inner: Any = 0.0
-    if ct_w is not None:
-        inner = ct_w[..., None, :] * np.eye(w.shape[-1], dtype=w.dtype)
-    if ct_v is not None:
-        inner = inner + _inverse_differences(w) * (swap(v) @ ct_v)
-    whole = conjugate(v) @ inner @ swap(v)
-    total = whole + adjoint(whole)
-    return (np.tril(total, -1) + 0.5 * total * np.eye(w.shape[-1], dtype=w.dtype),)
-
-
-def _eigh(a: Any) -> tuple[Any, Any]:
-    values, vectors = np.linalg.eigh(a)
-    return values, vectors
-
-
-eigh: Op = gufunc(
-    "eigh",
-    Loop(f"{LINALG}eigh_lo", "(m,m)->(m),(m,m)", "d->dd", fails=True),
-    Loop(f"{LINALG}eigh_lo", "(m,m)->(m),(m,m)", "D->dD", fails=True),
-    _eigh,
-    _eigh_type,
-    jvp=_eigh_jvp,
-    vjp=_eigh_vjp,
-    batch=same_batch(lambda: eigh),
-    flops=lambda a: 9.0 * a.size * a.shape[-1],
-)
-
-
-# --- eig: complex results of real matrices too ----------------------------------------------------
-# Eigenvectors are differentiated up to factors: who returns them normalizes them. The matrix of
-# eigenvectors is regular where the derivative exists.
-
-
-def _eig_type(a: ArrayType) -> Types:
-    check_square("an eigendecomposition", a)
-    whole = ArrayType(np.result_type(a.dtype, np.complex64), a.shape)
-    return whole.with_shape(a.shape[:-1]), whole
-
-
-def _eig(a: Any) -> tuple[Any, Any]:
-    dtype = np.result_type(a.dtype, np.complex64)
-    values, vectors = np.linalg.eig(a)
-    return values.astype(dtype), vectors.astype(dtype)
-
-
-def _eig_jvp(tangents: tuple[Any], y: tuple[Any, Any], a: Any) -> tuple[Any, Any]:
-    w, v = y
-    factors, pivots = lu(v)
-    turned = lu_solve(v, factors, pivots, tangents[0] @ v, transposed=False)
-    return _diagonals(turned), v @ (_inverse_differences(w) * turned)
-
-
-def _eig_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any) -> tuple[Any]:
-    w, v = y
-    ct_w, ct_v = cts
-    inner: Any = 0.0
-    if ct_w is not None:
-        inner = ct_w[..., None, :] * np.eye(w.shape[-1])
-    if ct_v is not None:
-        inner = inner + _inverse_differences(w) * (swap(v) @ ct_v)
-    factors, pivots = lu(v)
-    total = lu_solve(v, factors, pivots, inner @ swap(v), transposed=True)
-    return (total if a.dtype.kind == "c" else np.real(total),)
-
-
-def _eig_flops(a: ArrayType) -> float:
-    return float(25 * a.size * a.shape[-1])
-
-
-def _eig_parts(types: str, name: str) -> Any:
-    loop = Loop(f"{LINALG}eig", "(m,m)->(m),(m,m)", types, fails=True)
-    return of_pairs(name, types, loop.code(_eig_type), _eig, _eig_type, _eig_flops)
-
-
-_of_complex = _eig_parts("D->DD", "eig")
-_of_real = _eig_parts("d->DD", "real_eig")
-
-eig: Op = register(
-    Op(
-        name="eig",
-        kind=Kind.LIBRARY,
-        evaluate=_eig,
-        infer=_eig_type,
-        jvp=_eig_jvp,
-        vjp=_eig_vjp,
-        batch=same_batch(lambda: eig),
-        parts=lambda a: (_of_complex if isinstance(a, Pair) else _of_real)(a),
-        flops=_eig_flops,
     )
 )
 
@@ -388,7 +271,7 @@ def _svd_jvp(tangents: tuple[Any], y: tuple[Any, Any, Any], a: Any) -> tuple[Any
         du = du + u @ (_phases(turned) * inverse)
     du = du + _beyond(u, da @ v) * inverse
     dv = dv + _beyond(v, adjoint(da) @ u) * inverse
-    ds = np.real(_diagonals(turned))
+    ds = np.real(diagonals(turned))
     return _completed(whole_u, du, k), ds, adjoint(_completed(adjoint(whole_vh), dv, k))
 
 
@@ -455,9 +338,21 @@ def _svd_op(full: bool) -> Op:
         jvp=_svd_jvp,
         vjp=_svd_vjp,
         batch=same_batch(lambda: op),
+        fewer=lambda used, a: None if used[0] or used[2] else (None, svdvals(a), None),
         flops=lambda a: 20.0 * a.size * min(a.shape[-2:]),
     )
     return op
+
+
+svdvals: Op = gufunc(
+    "svdvals",
+    Loop(f"{LINALG}svd", "(m,n)->(p)", "d->d", fails=True),
+    Loop(f"{LINALG}svd", "(m,n)->(p)", "D->d", fails=True),
+    np.linalg.svdvals,
+    lambda a: _svd_types(a, full=False)[1],
+    batch=same_batch(lambda: svdvals),
+    flops=lambda a: 4.0 * a.size * min(a.shape[-2:]),
+)
 
 
 SVD = {full: _svd_op(full) for full in (False, True)}

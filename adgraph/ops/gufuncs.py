@@ -78,6 +78,7 @@ def gufunc(
     jvp: Callable[..., Any] | None = None,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
     batch: Callable[..., Any],
+    fewer: Callable[..., tuple[Any, ...] | None] | None = None,
     flops: Callable[..., float],
 ) -> Op:
     """Register an op whose loop for real numbers is `loop`, and `pairs` if some are complex."""
@@ -90,6 +91,7 @@ def gufunc(
             jvp=jvp,
             vjp=vjp,
             batch=batch,
+            fewer=fewer,
             flops=flops,
             code=loop.code(infer) if loop else None,
             parts=(

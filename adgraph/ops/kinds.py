@@ -20,9 +20,11 @@ from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType, Shape
 from adgraph.ops import complex_parts
+from adgraph.ops.complex_order import COMPARISONS
 from adgraph.ops.scipy_special import Special
 
 Partials = Callable[..., tuple[Any, ...]]
+PARTS = {**complex_parts.PARTS, **COMPARISONS}
 UNSUPPORTED = "egG"  # float16 and the long doubles
 
 
@@ -144,7 +146,7 @@ def elementwise_function(
 ) -> Op:
     """Register an elementwise op that is no ufunc; `dtype` maps operand dtypes to the result's.
 
-    If `adgraph.ops.complex_parts` has a function of its name, that gives its `parts`.
+    If `PARTS` has a function of its name, that gives its `parts`.
     """
 
     def infer(*types: ArrayType, **attrs: Any) -> ArrayType:
@@ -166,7 +168,7 @@ def elementwise_function(
             jvp=jvp,
             vjp=vjp,
             batch=batch,
-            parts=parts or complex_parts.PARTS.get(name),
+            parts=parts or PARTS.get(name),
             flops=lambda *types, **attrs: (
                 weight * math.prod(common_shape(*(t.shape for t in types)))
             ),

@@ -11,6 +11,7 @@ from adgraph.errors import ShapeError, message
 from adgraph.ir.code import Routine
 from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType
+from adgraph.ops import complex_parts
 from adgraph.ops.kinds import add_tangents, bilinear
 
 Types = tuple[ArrayType, ...]
@@ -106,6 +107,7 @@ matmul_add = register(
         jvp=_matmul_add_jvp,
         vjp=lambda ct, y, total, a, b: (ct, ct @ swap(b), swap(a) @ ct),
         batch=_matmul_add_batch,
+        parts=lambda total, a, b: complex_parts.add(total, complex_parts.product(matmul, a, b)),
         flops=lambda total, a, b: _matmul_flops(a, b) + total.size,
         code=Routine(
             "matmul_add",

@@ -11,6 +11,8 @@ import numpy as np
 from adgraph.ir.code import Loops
 from adgraph.ir.op import Kind, Op, register
 from adgraph.ir.types import ArrayType
+from adgraph.ops import complex_order
+from adgraph.ops.complex_parts import Parts
 from adgraph.ops.reduction import extremum_type, fold_type, split_at
 
 # --- argmax and argmin: the first position; nan is the extremum, as in NumPy ----------------------
@@ -21,7 +23,9 @@ def _arg_type(x: ArrayType, *, axis: int) -> ArrayType:
     return fold_type(x, axis=(axis,)).with_dtype(np.int64)
 
 
-def _arg_extremum(name: str, function: Callable[..., Any], relation: str, fold: str) -> Op:
+def _arg_extremum(
+    name: str, function: Callable[..., Any], relation: str, fold: str, parts: Parts
+) -> Op:
     """Register the position of an extremum: along the last axis that of a block, then in it."""
     text = f"""
 def kernel(x, position, outer, n, inner):
@@ -67,6 +71,7 @@ def kernel(x, position, outer, n, inner):
             evaluate=lambda x, *, axis: function(x, axis=axis),
             infer=_arg_type,
             batch=batch,
+            parts=parts,
             flops=lambda x, *, axis: float(x.size),
             code=Loops(text, lambda types, attrs: split_at(types[0], attrs["axis"])),
             differentiable=False,
@@ -75,8 +80,12 @@ def kernel(x, position, outer, n, inner):
     return op
 
 
-argmax = _arg_extremum("argmax", np.argmax, ">", "fold_maximum")
-argmin = _arg_extremum("argmin", np.argmin, "<", "fold_minimum")
+argmax = _arg_extremum(
+    "argmax", np.argmax, ">", "fold_maximum", complex_order.position(np.max, -math.inf)
+)
+argmin = _arg_extremum(
+    "argmin", np.argmin, "<", "fold_minimum", complex_order.position(np.min, math.inf)
+)
 
 
 # --- argsort: stable, nan last, as in NumPy -------------------------------------------------------

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import DtypeError, ShapeError, message
+from adgraph.errors import ShapeError, message
 from adgraph.ir.code import Fold, Loops
 from adgraph.ir.op import Kind, Op, register, type_of
 from adgraph.ir.types import ArrayType, Shape, Slice
-from adgraph.ops import complex_parts
+from adgraph.ops import complex_order, complex_parts
 from adgraph.ops.kinds import elementwise_function, linear
 from adgraph.ops.shape import getitem, place
 
@@ -115,14 +115,6 @@ def extremum_type(x: ArrayType, *, axis: Axes) -> ArrayType:
                 "pass initial=, the value of an empty fold",
             )
         )
-    if x.dtype.kind == "c":
-        raise DtypeError(
-            message(
-                f"max or min of an array of dtype {x.dtype}",
-                "adgraph does not order complex numbers",
-                "take np.abs(x) or x.real first",
-            )
-        )
     return result
 
 
@@ -160,6 +152,7 @@ reduce_max = reduction(
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
     masks=True,
+    parts=complex_order.extremum(np.max, -math.inf),
 )
 reduce_min = reduction(
     "min",
@@ -169,6 +162,7 @@ reduce_min = reduction(
     jvp=_extremum_jvp,
     vjp=_extremum_vjp,
     masks=True,
+    parts=complex_order.extremum(np.min, math.inf),
 )
 
 
@@ -479,6 +473,7 @@ nonempty: Op = register(
         jvp=lambda tangents, y, x, flags, *, name: tangents[0],
         vjp=lambda ct, y, x, flags, *, name: (ct, None),
         batch=_nonempty_batch,
+        parts="each",
         code=Loops(_NONEMPTY, lambda types, attrs: (types[0].size, types[1].size)),
     )
 )

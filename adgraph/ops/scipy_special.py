@@ -24,6 +24,7 @@ PRIVATE = (
     *("_riemann_zeta", "_smirnovp", "_spherical_", "_zeta"),
 )
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
+_WIDTHS: dict[str, np.dtype[Any]] = {"f": _REALS[0], "d": _REALS[1], "F": _REALS[0], "D": _REALS[1]}
 _COMPLEX = frozenset({"hankel1", "hankel1e", "hankel2", "hankel2e", "wofz"})  # no real loops
 
 
@@ -71,9 +72,9 @@ class Special:
 
 
 def _in_width(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Give Python floats the dtype of the real operands: SciPy takes the widest loop first."""
-    dtypes = {x.type.dtype for x in args if isinstance(x, Traced)}
-    real = next((d for d in dtypes if d in _REALS), None) if len(dtypes) == 1 else None
+    """Give Python floats the width of the traced operands: SciPy takes the widest loop first."""
+    dtypes = {x.type.dtype.char for x in args if isinstance(x, Traced)}
+    real = _WIDTHS.get(dtypes.pop()) if len(dtypes) == 1 else None
     if real is None:
         return args
     return tuple(np.asarray(x, real) if type(x) is float else x for x in args)

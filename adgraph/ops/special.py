@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.errors import DtypeError, message
 from adgraph.ir.op import Op, type_of
 from adgraph.ops.elementwise import expit_slope, leg, multiply_no_nan
-from adgraph.ops.kinds import NoPartial, elementwise, elementwise_function
+from adgraph.ops.kinds import elementwise, elementwise_function
 from adgraph.ops.scipy_special import special
 from adgraph.ops.special_loops import complex_parts
 
@@ -127,11 +128,17 @@ def _polygamma(order: Any, x: Any) -> Any:
     return np.asarray(special.polygamma(order, x)).astype(np.asarray(x).dtype)
 
 
+def _polygamma_dtype(order: Any, x: Any) -> Any:
+    if x.kind == "c":
+        raise DtypeError(message("polygamma of complex numbers", "SciPy has no loop for them"))
+    return x
+
+
 # The order is an array of integers, by which there is no derivative.
 polygamma: Op = elementwise_function(
     "polygamma",
     _polygamma,
-    lambda order, x: x,
+    _polygamma_dtype,
     lambda y, order, x: (None, polygamma(order + 1, x)),
     "polygamma({0}, {1})",
     weight=60,
@@ -139,9 +146,31 @@ polygamma: Op = elementwise_function(
 )
 
 
-def _trigamma(x: Any) -> Any:
-    complex_numbers = NoPartial("digamma of complex numbers", "z")
-    return complex_numbers if type_of(x).dtype.kind == "c" else polygamma(1, x)
+SHIFTS = 10  # the series of trigamma is as accurate as float64 from here on
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+def _trigamma(z: Any) -> Any:
+    """Of complex numbers SciPy has none: left of 1/2 by reflection (DLMF 5.15.6)."""
+    if type_of(z).dtype.kind != "c":
+        return polygamma(1, z)
+    left = np.real(z) < 0.5
+    sine = np.sin(math.pi * np.where(left, z, 0.5)) / math.pi
+    found = _trigamma_right(np.where(left, 1.0 - z, z))
+    return np.where(left, 1.0 / (sine * sine) - found, found)
+
+
+def _trigamma_right(z: Any) -> Any:
+    """Shift by recurrence (DLMF 5.15.5), then expand for large numbers (DLMF 5.15.8)."""
+    inverse = 1.0 / (z + SHIFTS)
+    square = inverse * inverse
+    series: Any = 0.0
+    for number in reversed(BERNOULLI):
+        series = (series + number) * square
+    total = inverse * (1.0 + 0.5 * inverse + series)
+    for k in range(SHIFTS):
+        total = total + np.reciprocal(np.square(z + k))
+    return total
 
 
 digamma = elementwise(

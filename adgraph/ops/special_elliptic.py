@@ -97,9 +97,7 @@ _NEAR_TERMS = tuple(math.prod((1.5 + i) / (1 + i) for i in range(k)) for k in ra
 
 def _rd_slope(r: Any, x: Any, y: Any, z: Any) -> Any:
     """Differentiate by x: as R_J, but by a series where x and z are close to each other."""
-    if is_complex(x):
-        return _rj_slope(r, x, y, z, z)
-    near = np.abs(z - x) < 0.04 * (x + z)
+    near = np.abs(z - x) < 0.04 * np.abs(x + z)
     u = np.where(near, x, 1.0)
     w = np.where(near, z, 3.0)
     quotient = 0.5 * (r - special.elliprd(y, z, x)) / np.where(near, 1.0, z - x)

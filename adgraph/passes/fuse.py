@@ -415,16 +415,7 @@ def _fused_node(group: _Group, needed: set[Value]) -> Node:
     inputs = dict.fromkeys(v for n in inside for v in n.inputs if v not in space)
     outputs = tuple(n.output for n in inside if n.op.kind is not Kind.VIEW and n.output in needed)
     renamed = {v: Value(v.type, v.name) for v in (*inputs, *space.places)}
-    nodes = tuple(
-        Node(
-            n.op,
-            tuple(renamed[v] for v in n.inputs),
-            tuple(renamed[v] for v in n.outputs),
-            n.attrs,
-            n.origin,
-        )
-        for n in inside
-    )
+    nodes = tuple(n.renamed(renamed) for n in inside)
     body = Graph(
         tuple(renamed[v] for v in inputs),
         nodes,

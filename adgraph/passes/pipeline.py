@@ -32,6 +32,7 @@ from adgraph.passes.save import save
 from adgraph.passes.simplify import factor, release, simplify
 from adgraph.passes.stabilize import stabilize
 from adgraph.passes.turns import turns
+from adgraph.passes.unused import unused
 from adgraph.passes.windows import narrow
 from adgraph.passes.wraps import wraps
 
@@ -62,6 +63,7 @@ NARROW = Pass("narrow", narrow, "look at the elements of a window only")
 MARGINS = Pass("margins", margins, "write the zeros around what a loop places once")
 WRAPS = Pass("wraps", wraps, "copy an array that is rolled once, with margins")
 TURNS = Pass("turns", turns, "run trips together whose arrays take turns")
+UNUSED = Pass("unused", unused, "leave out results of decompositions that nothing reads")
 PARTS = Pass("parts", parts, "compute with the parts of complex numbers")
 HOIST = Pass("hoist", hoist, "move out of loops what every trip computes alike")
 SAVE = Pass("save", save, "take out of checkpoints what their policies save, and remove names")
@@ -94,7 +96,7 @@ FINAL = (
     DCE,
     HOIST,
 )
-SETTLED = (PARTS, *CANONICAL, *FINAL)
+SETTLED = (UNUSED, PARTS, *CANONICAL, *FINAL)
 LAST = (WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
 COMPILED = (*SETTLED, *LAST)
 

@@ -10,6 +10,7 @@ and what all readers compute nobody writes. Begin with `repeat`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from adgraph.analysis.cost import moving_seconds
 from adgraph.analysis.cut import Edge, minimum_cut
@@ -262,17 +263,8 @@ def _inserted(nodes: Sequence[Node], recipe: Sequence[Node]) -> Iterator[Node]:
         if not copies and not made.isdisjoint(node.inputs):
             for part in recipe:
                 copies[part.output] = Value(part.output.type, part.output.name)
-                yield Node(part.op, *_renamed(part, copies), part.attrs, node.origin)
-        yield node if made.isdisjoint(node.inputs) else _reading(node, copies)
-
-
-def _renamed(node: Node, copies: dict[Value, Value]) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    return tuple(copies.get(v, v) for v in node.inputs), (copies[node.output],)
-
-
-def _reading(node: Node, copies: dict[Value, Value]) -> Node:
-    inputs = tuple(copies.get(v, v) for v in node.inputs)
-    return Node(node.op, inputs, node.outputs, node.attrs, node.origin)
+                yield replace(part.renamed(copies), origin=node.origin)
+        yield node if made.isdisjoint(node.inputs) else node.renamed(copies)
 
 
 def _admit_all(nodes: Iterator[Node], before: Space) -> Space | None:

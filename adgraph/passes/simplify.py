@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from adgraph.ir.graph import Graph
 from adgraph.ops.constant import stop_gradient
+from adgraph.ops.least_squares import gram, least_squares, row_space
 from adgraph.ops.matrix_functions import lu_factors, pinv
 from adgraph.passes.algebra import ALGEBRA
 from adgraph.passes.assembly import ASSEMBLY
@@ -41,6 +42,7 @@ RELEASE = Table(
     (
         Rule("stop_gradient", (stop_gradient,), lambda site: site.args[0]),
         Rule("known result", (pinv, lu_factors), lambda site: site.args[1]),
+        Rule("known solution", (least_squares, gram, row_space), lambda site: site.args[2]),
     )
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adgraph.analysis.cost import Cost, graph_cost, primal_flops
+from adgraph.analysis.cost import NOTHING, Cost, node_cost, primal_flops
 from adgraph.analysis.liveness import residuals, scratch_types
 from adgraph.control.tapes import taped_bytes
 from adgraph.lower.backend import Backend, choose
@@ -79,7 +79,8 @@ class Explanation:
 def explain_entry(entry: Entry, backend: Backend) -> Explanation:
     """Gather the facts of a compiled program."""
     program = entry.compiled.program
-    kept = residuals(program.graph, program.schedule.sequence)
+    runs = program.schedule.sequence  # with what runs again
+    kept = residuals(program.graph, runs)
     return Explanation(
         entry.trace.graph.name,
         entry.trace.notes,
@@ -87,7 +88,7 @@ def explain_entry(entry: Entry, backend: Backend) -> Explanation:
         count_nodes(entry.graph),
         len(program.calls),
         str(choose(backend)),
-        graph_cost(program.graph),
+        sum(map(node_cost, runs), NOTHING),
         primal_flops(program.graph),
         program.plan.peak_bytes,
         program.plan.arena_bytes,

@@ -16,7 +16,7 @@ from adgraph.schedule.buffers import MayShare, never
 from adgraph.schedule.curve import Curve
 from adgraph.schedule.ladder import Ladder
 from adgraph.schedule.point import Point, Program
-from adgraph.schedule.remat import infeasible
+from adgraph.schedule.refusal import infeasible
 
 SMALL = 120  # tasks up to which there is a front
 
@@ -68,5 +68,4 @@ class Planner:
     def _refusal(self, budget: int) -> BudgetError:
         """Say what the plan of the least bytes needs."""
         least = min(self._plans.least(budget), self.base, key=lambda point: point.budget)
-        flow = least.schedule.flow
-        return infeasible(flow, range(len(flow.tasks)), budget, least.budget)
+        return infeasible(*least.planned, budget, least.budget)

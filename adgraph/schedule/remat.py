@@ -8,15 +8,14 @@ keeping the buffer fits after all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from adgraph.errors import BudgetError, message
 from adgraph.schedule.eviction import evict
-from adgraph.schedule.flow import Floats, Flow, Lives, peak, profile
+from adgraph.schedule.flow import Floats, Flow, Lives, peak
 from adgraph.schedule.retention import keep_again, without_unread
 from adgraph.schedule.segments import Chain, forward_count
 
@@ -156,27 +155,3 @@ class Remat:
             else:
                 above = middle
         yield keep_again(self.flow, self._of_level(chain, chain.levels[fitting])[1], budget)
-
-
-def infeasible(flow: Flow, order: Sequence[int], budget: int, least: int) -> BudgetError:
-    """Word the error for a budget that no schedule meets: `order` is one for `least` bytes."""
-    live = profile(flow, order)
-    task = order[int(live.argmax())]
-    node = flow.tasks[task]
-    name = next((region.name for region in node.regions()), node.op.name)
-    types = " and ".join(str(v.type) for v in node.outputs)
-    own = flow.needs(task) - flow.output_bytes
-    later = int(live.max()) - flow.needs(task)
-    error = BudgetError(
-        message(
-            f"no schedule was found that computes this program in {budget} bytes; "
-            f"the smallest budget found to work is {least} bytes",
-            f"{name}, which gives {types}, needs most: "
-            f"{own} bytes of operands, results and workspaces, "
-            f"{flow.output_bytes} of outputs of the program, {later} of values that are read later",
-            f"give a budget of at least {least} bytes, or split the line into smaller pieces",
-            node.origin.location,
-        )
-    )
-    error.least = least
-    return error

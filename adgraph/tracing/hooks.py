@@ -11,7 +11,6 @@ import builtins
 import dis
 import functools
 import inspect
-import math
 import operator
 import re
 import sys
@@ -22,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import TracingError, message, package_folder
-from adgraph.ops.scipy_special import special, stand_in
-from adgraph.tracing import items
+from adgraph.ops.scipy_special import stand_in
+from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.branches import branch, choice, decided, predicate
 from adgraph.tracing.frames import captured, current, tracing
 from adgraph.tracing.items import items_of
@@ -32,7 +31,7 @@ from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.compressed import builtin
 from adgraph.tracing.numpy_api.concatenators import CONCATENATORS, concatenated
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
-from adgraph.tracing.numpy_api.table import CONSTANT, FUNCTIONS
+from adgraph.tracing.numpy_api.table import FUNCTIONS
 from adgraph.tracing.purity import (
     attempt,
     augmenting,
@@ -46,16 +45,13 @@ from adgraph.tracing.purity import (
     writing,
 )
 from adgraph.tracing.source import Variables, is_rewritten, rewrite
+from adgraph.tracing.stand_ins import STAND_INS
 from adgraph.tracing.tracer import (
-    DISPATCH,
-    ArrayTracer,
     PythonNumber,
     ScalarTracer,
     Tracer,
-    as_tracer,
     integer,
     known_value,
-    operate,
     read,
     tracer,
 )
@@ -222,113 +218,7 @@ def _is_traced(x: Any) -> bool:
     return _traced(x.values()) if isinstance(x, dict) else isinstance(x, (Tracer, Masked))
 
 
-# --- builtins -------------------------------------------------------------------------------------
-
-
-def _number(kind: PythonNumber, x: Any) -> Any:
-    """`float(x)` and its like: a traced scalar becomes a traced Python number."""
-    if not isinstance(x, Tracer):
-        return kind(x)
-    if x.size != 1:
-        raise TracingError(
-            message(
-                f"{kind.__name__}() takes one number, found a traced array {x.type}",
-                "only an array of one element is a number",
-                f"convert the elements, x.astype({kind.__name__}), or pick one: x[0]",
-            )
-        )
-    known = known_value(x)
-    if known is not None:
-        return kind(known.item())
-    dtype = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}[kind]
-    number = np.reshape(np.trunc(x) if kind is int and x.dtype.kind == "f" else x, ())
-    return tracer(read(as_tracer(number, dtype)), kind)
-
-
-def _extreme(choose: np.ufunc, plain: Callable[..., Any]) -> Callable[..., Any]:
-    def extreme(*args: Any, **kwargs: Any) -> Any:
-        items = list(args[0]) if len(args) == 1 else list(args)
-        if kwargs or not any(isinstance(x, Tracer) for x in items):
-            return plain(*(args if len(args) > 1 else (items,)), **kwargs)
-        return functools.reduce(lambda a, b: operate(choose, a, b), items)
-
-    return extreme
-
-
-def _fromiter(iterable: Any, dtype: Any, count: int = -1, **options: Any) -> Any:
-    items = list(iterable)
-    if not contains_tracer(items):
-        return np.fromiter(items, dtype, count, **options)
-    return CONSTRUCTORS[np.array](items if count < 0 else items[:count], dtype)
-
-
-def _isinstance(x: Any, kinds: Any) -> bool:
-    """A traced array passes for an ndarray, a traced number for the scalar it stands for."""
-    if isinstance(x, kinds) or not isinstance(x, Tracer):
-        return isinstance(x, kinds)
-    return isinstance(_stand_in(x), kinds)
-
-
-def _stand_in(x: Tracer) -> Any:
-    if x.weak is not None:
-        return x.weak()
-    return x.dtype.type() if not x.shape else np.empty((0,) * x.ndim, x.dtype)
-
-
-def _len(x: Any) -> Any:
-    return integer(x.shape[0]) if isinstance(x, ArrayTracer) else len(x)
-
-
-def _isscalar(x: Any) -> bool:
-    return np.isscalar(_stand_in(x) if isinstance(x, Tracer) else x)
-
-
-def _sum(items: Any, /, start: Any = 0) -> Any:
-    return functools.reduce(operator.add, list(items), start)
-
-
-def _round(x: Any, digits: Any = None) -> Any:
-    if not isinstance(x, Tracer):
-        return round(x, digits)
-    return _number(int, np.rint(x)) if digits is None else np.round(x, digits)
-
-
-def _math(function: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `math`: of traced scalars it is the ufunc, with a Python float as result."""
-
-    def apply(*args: Any) -> Any:
-        if not any(isinstance(x, Tracer) for x in args):
-            return function(*args)
-        return _number(float, ufunc(*(_number(float, x) for x in args)))
-
-    return apply
-
-
-_MATH: dict[str, Callable[..., Any]] = {
-    "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
-    "atan": np.arctan, "atan2": np.arctan2, "atanh": np.arctanh, "cbrt": np.cbrt,
-    "copysign": np.copysign, "cos": np.cos, "cosh": np.cosh, "degrees": np.degrees,
-    "erf": special.erf, "erfc": special.erfc, "exp": np.exp, "exp2": np.exp2,
-    "expm1": np.expm1, "fabs": np.fabs, "fmod": np.fmod, "hypot": np.hypot,
-    "lgamma": special.gammaln, "log10": np.log10, "log1p": np.log1p, "log2": np.log2,
-    "pow": np.power, "radians": np.radians, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt,
-    "tan": np.tan, "tanh": np.tanh,
-}  # fmt: skip
-
-
-def _log(x: Any, base: Any = math.e) -> Any:
-    if not isinstance(x, Tracer) and not isinstance(base, Tracer):
-        return math.log(x) if base is math.e else math.log(x, base)
-    result = _number(float, np.log(_number(float, x)))
-    return result if base is math.e else result / _log(base)
-
-
-def _whole(ufunc: np.ufunc, plain: Callable[..., Any]) -> Callable[[Any], Any]:
-    return lambda x: _number(int, ufunc(x)) if isinstance(x, Tracer) else plain(x)
-
-
-def _predicate(ufunc: np.ufunc, plain: Callable[..., Any]) -> Callable[[Any], Any]:
-    return lambda x: _number(bool, ufunc(x)) if isinstance(x, Tracer) else plain(x)
+# --- functions of NumPy that take lists of arrays, or functions -----------------------------------
 
 
 def _gathered(function: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -376,46 +266,12 @@ def _rewritten_callables(x: Any) -> Any:
     return functools.partial(call, x) if callable(x) else x
 
 
-def _float64(x: Any = 0.0) -> Any:
-    if isinstance(x, Tracer):
-        return as_tracer(x, np.float64)
-    return np.asarray(x).astype(np.float64)[()]
-
-
 _CALLING_BACK = (np.apply_along_axis, np.apply_over_axes, np.piecewise, np.fromfunction)
 
 REPLACED: dict[Any, Callable[..., Any]] = {
-    **CONSTRUCTORS,
-    **{getattr(math, name): _math(getattr(math, name), ufunc) for name, ufunc in _MATH.items()},
-    math.log: _log,
-    math.floor: _whole(np.floor, math.floor),
-    math.ceil: _whole(np.ceil, math.ceil),
-    math.trunc: _whole(np.trunc, math.trunc),
-    math.isnan: _predicate(np.isnan, math.isnan),
-    math.isinf: _predicate(np.isinf, math.isinf),
-    math.isfinite: _predicate(np.isfinite, math.isfinite),
-    builtins.float: functools.partial(_number, float),
-    builtins.int: lambda x=0, *base: int(x, *base) if base else _number(int, x),
-    builtins.bool: lambda x=False: bool(x),
-    builtins.complex: lambda *args: complex(*args) if len(args) != 1 else _number(complex, *args),
-    builtins.max: _extreme(np.maximum, max),
-    builtins.min: _extreme(np.minimum, min),
-    builtins.isinstance: _isinstance,
-    builtins.range: items.range,
-    builtins.enumerate: items.enumerate,
-    builtins.zip: items.zip,
-    builtins.reversed: items.reversed,
-    builtins.len: _len,
-    builtins.sum: _sum,
-    builtins.round: _round,
-    np.isscalar: _isscalar,
-    np.fromiter: _fromiter,
-    np.float64: _float64,
+    **STAND_INS,
     **{function: _calling_back(function) for function in _CALLING_BACK},
 }
-
-_STEPS = (math.floor, math.ceil, math.trunc, math.isnan, math.isinf, math.isfinite, np.isscalar)
-CONSTANT.update(_STEPS)
 
 
 # --- subscripts -----------------------------------------------------------------------------------

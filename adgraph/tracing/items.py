@@ -17,16 +17,9 @@ import numpy as np
 from adgraph.errors import ShapeError, TracingError, message
 from adgraph.ir.dims import Affine, Dim, UndecidedError, lower_bound
 from adgraph.tracing.affine import steps
+from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.frames import uncapturable
-from adgraph.tracing.tracer import (
-    DISPATCH,
-    ArrayTracer,
-    Tracer,
-    as_tracer,
-    dim_of,
-    integer,
-    known_value,
-)
+from adgraph.tracing.tracer import ArrayTracer, Tracer, as_tracer, dim_of, integer, known_value
 
 
 @dataclass(frozen=True)

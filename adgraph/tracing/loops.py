@@ -8,7 +8,6 @@ changes Python objects or asks for numbers, the loop unrolls, or a loop around i
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,30 +17,16 @@ import numpy as np
 from adgraph.errors import AdgraphError, TracingError, message
 from adgraph.ir.dims import Affine, Dim, Symbol, UndecidedError, nonnegative, substitute
 from adgraph.ir.graph import Graph, Value
-from adgraph.ir.substitute import symbols_of
 from adgraph.ops import control
-from adgraph.tracing import entries as how
 from adgraph.tracing.entries import (
-    Carried,
-    Entry,
     Exchange,
-    Following,
-    Key,
     Peel,
-    Stepping,
     Trip,
 )
-from adgraph.tracing.forms import Form, converted, form_of, handle_of
 from adgraph.tracing.frames import (
-    Cell,
-    Part,
     Uncapturable,
-    cell_input,
     constants_of,
     current,
-    inside,
-    lose,
-    new_region,
     origin,
     read_cell,
     references,
@@ -51,20 +36,18 @@ from adgraph.tracing.frames import (
     write_cell,
 )
 from adgraph.tracing.items import Items
-from adgraph.tracing.source import UNDEFINED, Variables, contents
+from adgraph.tracing.loop_bodies import Body, Captured, capture, initial_value, loop_symbol, program
+from adgraph.tracing.loop_results import behind, trips_of
+from adgraph.tracing.source import Variables, contents
 from adgraph.tracing.tracer import (
     ArrayTracer,
-    IndexTracer,
-    Tracer,
     as_tracer,
     integer,
     known_value,
     read,
     write,
 )
-from adgraph.tracing.tree import flatten, unflatten
-
-Body = Callable[[Any], Any]
+from adgraph.tracing.tree import flatten
 
 
 @dataclass(frozen=True)
@@ -88,24 +71,7 @@ UNROLLING: ContextVar[Unrolling] = ContextVar("unrolling", default=_USUAL)
 # A loop that cannot be captured unrolls, into at most so many nodes.
 UNROLLED_NODES = 20_000
 
-_ATTEMPTS = 12
 _PEELS = 4
-
-
-@dataclass(frozen=True)
-class Captured:
-    """A traced body: how its variables enter, what they hold behind it, and what they carry."""
-
-    trip: Trip
-    entries: list[Entry]
-    finals: Mapping[str, Any]
-    ends: Mapping[Key, tuple[Form, Value]]
-    unshared: frozenset[str] = frozenset()  # variables whose arrays had no other name before
-
-    @property
-    def loops(self) -> bool:
-        """Whether there are loops in the body."""
-        return any("symbol" in node.attrs for node in self.trip.frame.builder.nodes)
 
 
 # --- a loop ---------------------------------------------------------------------------------------
@@ -261,7 +227,7 @@ def _exchanging(
         captured = capture(items, loop_symbol(items), body, variables, born, exchange.leaves)
         check_only_names(exchange, captured)
         _commit(captured, variables)
-        give_back(exchange, _trips(items), variables)
+        give_back(exchange, trips_of(items), variables)
         return
 
     def several(position: Any) -> Any:
@@ -306,76 +272,6 @@ def _of_turn(exchange: Exchange, turns: list[Any], ends: list[Any], array: int) 
     return final
 
 
-# --- one body -------------------------------------------------------------------------------------
-
-
-def loop_symbol(items: Items) -> Symbol:
-    """Make the index of a loop over items."""
-    depth = sum(frame.part is Part.LOOP for frame in top().around())
-    name = "ijklmnpq"[depth % 8]
-    if items.counted:
-        return Symbol(name, 0, None)
-    return control.loop_symbol(name, items.first, items.count, items.step)
-
-
-def capture(
-    items: Items,
-    symbol: Symbol,
-    body: Body,
-    variables: Variables,
-    born: int,
-    exchanged: Collection[Key] = (),
-) -> Captured:
-    """Trace a body until it is known how its variables enter."""
-    found = how.entries(variables, items, exchanged)
-    for _ in range(_ATTEMPTS):
-        trip = Trip(items, symbol, new_region(Part.LOOP, variables.cells), born)
-        with inside(trip.frame):
-            states = [how.enter(entry, trip) for entry in found]
-            variables.set(map(how.begins, found, states))
-            body(items.at(trip.position))
-            finals = variables.get()
-            how.check_exchange(found, states, finals)
-            revised = [how.revised(*row, trip) for row in zip(found, states, finals, strict=True)]
-            if [e.assumed for e in revised] == [e.assumed for e in found]:
-                how.check_shared(found, states, finals, trip)
-                named = dict(zip(variables.names, finals, strict=True))
-                return Captured(trip, found, named, _ends(found, named, variables, trip))
-        found = revised
-    raise uncapturable(TracingError(message("the types of the variables of a loop do not settle")))
-
-
-def _ends(
-    found: list[Entry], finals: Mapping[str, Any], variables: Variables, trip: Trip
-) -> dict[Key, tuple[Form, Value]]:
-    """Return what the leaves of variables that are carried, or results, hold behind the body."""
-    ends: dict[Key, tuple[Form, Value]] = {}
-    for entry in found:
-        leaves, _ = flatten(finals[entry.name])
-        for k, leaf in enumerate(leaves):
-            form = _result_form(entry, k, leaf, variables, trip)
-            if form is not None:
-                ends[entry.name, k] = form, converted(leaf, form)
-    return ends
-
-
-def _result_form(entry: Entry, k: int, leaf: Any, variables: Variables, trip: Trip) -> Form | None:
-    if entry.modes != (how.DEAD,):
-        mode = entry.modes[k]
-        return mode.form if isinstance(mode, Carried) else None
-    made = isinstance(leaf, Tracer) and not isinstance(leaf, IndexTracer)
-    if entry.name not in variables.leaving or not made or trip.symbol in symbols_of(leaf.type):
-        return None
-    if not trip.frame.outer(leaf.cell):
-        return form_of(leaf)
-    if all(map(trip.frame.parent_owns, leaf.positions)):
-        return None
-    return replace(form_of(leaf), frozen=_OF_LAST_TRIP.format(entry.name))
-
-
-_OF_LAST_TRIP = "{!r} is a part of an array, at a position that the last trip of a loop computed"
-
-
 # --- the node -------------------------------------------------------------------------------------
 
 
@@ -394,32 +290,6 @@ def _commit(captured: Captured, variables: Variables) -> None:
     variables.set([behind(entry, captured, named, variables) for entry in captured.entries])
 
 
-def program(
-    captured: Captured, keys: list[Key], cells: list[Cell], constants: list[Value]
-) -> Graph:
-    """Return the program of a body, from its constants and what it carries to what it carries."""
-    frame = captured.trip.frame
-    given = [begins(key, captured) for key in keys] + [cell_input(frame, c) for c in cells]
-    ends = [captured.ends[key][1] for key in keys] + [frame.finals[c][0] for c in cells]
-    return Graph((*constants, *given), tuple(frame.builder.nodes), tuple(ends), "body")
-
-
-def initial_value(key: Key, captured: Captured) -> Value:
-    """Return what a variable holds before the loop."""
-    name, k = key
-    entry = next(e for e in captured.entries if e.name == name)
-    leaf = UNDEFINED if entry.modes == (how.DEAD,) else entry.leaves[k]
-    return converted(leaf, captured.ends[key][0])
-
-
-def begins(key: Key, captured: Captured) -> Value:
-    """Return the input of a body that stands for a variable."""
-    given = captured.trip.inputs.get(key)
-    if given is not None:
-        return given
-    return captured.trip.frame.builder.input(captured.ends[key][0].type, how.shown(key[0]))
-
-
 def _emit(
     trip: Trip, body: Graph, constants: list[Value], initial: list[Value]
 ) -> tuple[Value, ...]:
@@ -434,108 +304,3 @@ def _emit(
     attrs |= {"start": items.first, "trips": items.count, "step": items.step}
     attrs["constants"] = len(constants)
     return current().emit(control.loop, operands, attrs, origin(), types=types)
-
-
-# --- behind the loop ------------------------------------------------------------------------------
-
-
-def behind(
-    entry: Entry, captured: Captured, results: Mapping[Key, Value], variables: Variables
-) -> Any:
-    """Return what a variable holds behind the loop."""
-    if entry.modes == (how.DEAD,):
-        if entry.name not in variables.leaving:
-            return UNDEFINED
-        return _last(entry.name, captured, results)
-    if all(mode == how.FIXED for mode in entry.modes):
-        return entry.value
-    if entry.name not in variables.leaving and captured.trip.items.count is None:
-        return UNDEFINED
-    leaves = [_leaf_behind(entry, k, captured, results) for k in range(len(entry.modes))]
-    return unflatten(entry.structure, leaves)
-
-
-def _leaf_behind(entry: Entry, k: int, captured: Captured, results: Mapping[Key, Value]) -> Any:
-    leaf, items = entry.leaves[k], captured.trip.items
-    match entry.modes[k]:
-        case Stepping(by):
-            return leaf + _trips(items) * by
-        case Following(cell, path):
-            return how.moved(cell, path, captured.trip.last())
-        case Carried(form):
-            shared = entry.name not in captured.unshared
-            if not items.least and isinstance(leaf, ArrayTracer) and shared and not form.frozen:
-                form = replace(form, frozen=_PERHAPS_NEVER.format(entry.name))
-            handle = handle_of(results[entry.name, k], form)
-            if form.frozen and isinstance(leaf, ArrayTracer):
-                arrays = (leaf, flatten(captured.finals[entry.name])[0][k])
-                handle.cell.copies(x.cell for x in arrays if isinstance(x, ArrayTracer))
-            return handle
-        case _:
-            return leaf
-
-
-_PERHAPS_NEVER = "{!r} is given another array in a loop that perhaps makes no trip"
-
-
-def _trips(items: Items) -> Any:
-    """Return the number of trips as a user's program sees it."""
-    if not isinstance(items.count, (int, Affine)):
-        return items.count
-    return (
-        integer(items.count)
-        if items.least or items.count == 0
-        else np.maximum(as_tracer(integer(items.count)), 0)
-    )
-
-
-def _last(name: str, captured: Captured, results: Mapping[Key, Value]) -> Any:
-    """Return what the last trip gives a variable, unbound if that has no meaning outside."""
-    leaves, structure = flatten(captured.finals[name])
-    behind = [_last_leaf((name, k), x, captured, results) for k, x in enumerate(leaves)]
-    if any(x is UNDEFINED for x in behind):
-        if UNDEFINED not in leaves:
-            lose(name, _LOST)
-        return UNDEFINED
-    return unflatten(structure, behind)
-
-
-_LOST = "its shape changes from trip to trip, or it is no array; such a variable ends with the trip"
-
-
-def _last_leaf(key: Key, leaf: Any, captured: Captured, results: Mapping[Key, Value]) -> Any:
-    trip = captured.trip
-    if key in results:
-        handle = handle_of(results[key], captured.ends[key][0])
-        if handle.cell.frozen:
-            handle.cell.copies([leaf.cell])
-        return handle
-    if isinstance(leaf, IndexTracer):
-        return _last_index(leaf.dim, trip)
-    if isinstance(leaf, Tracer) and not all(map(trip.frame.parent_owns, leaf.positions)):
-        return UNDEFINED
-    if not isinstance(leaf, Tracer) or trip.symbol not in symbols_of(_attrs(leaf)):
-        inner = isinstance(leaf, Tracer) and not trip.frame.parent_owns(leaf.cell)
-        return UNDEFINED if inner else leaf
-    if trip.items.counted or not trip.frame.parent_owns(leaf.cell):
-        return UNDEFINED
-    return how.moved(leaf.cell, leaf.path, trip.last())
-
-
-def _attrs(handle: Tracer) -> tuple[Any, ...]:
-    return tuple(attr for step in handle.path for attr in step.attrs.values())
-
-
-def _last_index(dim: Dim, trip: Trip) -> Any:
-    """Return the value of an index in the last trip."""
-    if not trip.items.counted:
-        return integer(substitute(dim, trip.last()))
-    return integer(substitute(dim, {trip.symbol: 0})) + _slope(dim, trip.symbol) * (
-        integer(trip.items.count) - 1
-    )
-
-
-def _slope(dim: Dim, symbol: Symbol) -> int:
-    difference = substitute(dim, {symbol: 1}) - substitute(dim, {symbol: 0})
-    assert isinstance(difference, int)
-    return difference

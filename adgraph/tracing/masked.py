@@ -25,7 +25,8 @@ from adgraph.errors import (
     TracingError,
     message,
 )
-from adgraph.tracing.tracer import DISPATCH, Tracer, as_tracer, known_value, read, tracer, write
+from adgraph.tracing.array_interface import DISPATCH
+from adgraph.tracing.tracer import Tracer, as_tracer, known_value, read, tracer, write
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}

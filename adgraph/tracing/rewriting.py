@@ -3,14 +3,14 @@
 Goes in: the tree of a function, exits and all. Comes out: the same function with calls, subscripts,
 loops, branches and logic turned into calls on `__adgraph__`, a free variable that holds the hooks
 (`Dispatch` in `source.py`). The bodies of loops and branches become inner functions that share its
-variables. Begin with `rewrite_function`.
+variables. `expressions` does what is inside statements. Begin with `rewrite_function`.
 """
 
 from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from adgraph.tracing.exits import (
@@ -22,22 +22,13 @@ from adgraph.tracing.exits import (
     start_of,
     statements,
 )
+from adgraph.tracing.expressions import HOOKS, Expressions
 from adgraph.tracing.lifetimes import Lifetimes, lifetimes
 from adgraph.tracing.scope import (
     Definition,
     Scope,
     bound,
-    movable,
-    reads_frame,
 )
-
-HOOKS = "__adgraph__"
-
-# Attributes of arrays that a loop index may have a part in.
-_EXTENTS = frozenset({"shape", "size"})
-
-# Called by these bare names, the builtins mean the calling frame: they stay as they are.
-_BARE = frozenset({"super", "globals"})
 
 _INPLACE: dict[type[ast.operator], str] = {
     ast.Add: "iadd",
@@ -70,11 +61,6 @@ def rewrite_function(function: Definition) -> None:
     _rewrite_definition(function, itertools.count(1))
 
 
-def rewrite_lambda(function: ast.Lambda) -> None:
-    """Rewrite the body of a lambda in place."""
-    _rewrite_lambda(function, itertools.count(1))
-
-
 def _rewrite_definition(function: Definition, numbers: Iterator[int]) -> None:
     scope = Scope.of(function)
     structured = Structured(function.body, {}) if scope.native else remove_exits(function.body)
@@ -83,7 +69,7 @@ def _rewrite_definition(function: Definition, numbers: Iterator[int]) -> None:
     lives = lifetimes(structured.body, structured.breaks, always)
     documented = ast.get_docstring(function, clean=False) is not None
     docstring, body = structured.body[:documented], structured.body[documented:]
-    rewriter = _Rewriter(scope, numbers, structured.breaks, lives)
+    rewriter = _Rewriter(scope, numbers, breaks=structured.breaks, lives=lives)
     function.body = [*docstring, *_declarations(scope, function), *rewriter.block(body)]
 
 
@@ -104,19 +90,12 @@ def _shared(globals_: Collection[str], nonlocals: Collection[str]) -> list[str]:
     return [*lines, f"{HOOKS}.sharing(lambda: ({listed}))"] if nonlocals else lines
 
 
-def _rewrite_lambda(function: ast.Lambda, numbers: Iterator[int]) -> None:
-    function.body = _Rewriter(Scope.of(function), numbers).expression(function.body)
-
-
 @dataclass
-class _Rewriter(ast.NodeTransformer):
-    """The walk over one scope; `moved` says that it is inside what becomes an inner function."""
+class _Rewriter(Expressions, ast.NodeTransformer):
+    """The walk over the statements of one scope."""
 
-    scope: Scope
-    numbers: Iterator[int]
     breaks: dict[ast.stmt, str] = field(default_factory=dict)
     lives: Lifetimes = field(default_factory=Lifetimes)
-    moved: bool = False
 
     # ---------------------------------------------------------------- blocks and names
 
@@ -126,11 +105,6 @@ class _Rewriter(ast.NodeTransformer):
             new = self.visit(statement)
             done += new if isinstance(new, list) else [new]
         return done
-
-    def expression(self, node: ast.expr) -> ast.expr:
-        new = self.visit(node)
-        assert isinstance(new, ast.expr)
-        return new
 
     def fresh(self, role: str) -> str:
         return f"{PREFIX}{role}_{next(self.numbers)}__"
@@ -164,9 +138,6 @@ class _Rewriter(ast.NodeTransformer):
         leaving = _tuple(self.lives.leaving.get(node, frozenset()) & set(names))
         listed = f"({', '.join(names)}{',' if names else ''})"
         return expression(f"lambda entering={entering}, leaving={leaving}: {listed}", like)
-
-    def hook(self, name: str, arguments: Sequence[ast.expr], like: ast.expr | ast.stmt) -> ast.Call:
-        return located(ast.Call(_hook(name, like), list(arguments), []), like)
 
     # ---------------------------------------------------------------- control flow
 
@@ -265,24 +236,10 @@ class _Rewriter(ast.NodeTransformer):
         _rewrite_definition(node, self.numbers)
         return node
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
-        self.defaults(node.args)
-        _rewrite_lambda(node, self.numbers)
-        return node
-
-    def defaults(self, arguments: ast.arguments) -> None:
-        arguments.defaults = [self.expression(value) for value in arguments.defaults]
-        arguments.kw_defaults = [
-            None if value is None else self.expression(value) for value in arguments.kw_defaults
-        ]
-
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
 
     def visit_TypeAlias(self, node: ast.AST) -> ast.AST:
-        return node
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -383,61 +340,6 @@ class _Rewriter(ast.NodeTransformer):
             *statements(f"del {', '.join(names)}", node),
         ]
 
-    # ---------------------------------------------------------------- expressions
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        if isinstance(node.func, ast.Name) and (node.func.id in _BARE or reads_frame(node)):
-            return self.frame_call(node)
-        self.generic_visit(node)
-        _report_at_method_name(node)
-        return located(ast.Call(_hook("call", node), [node.func, *node.args], node.keywords), node)
-
-    def frame_call(self, node: ast.Call) -> ast.AST:
-        """Leave the call; but in an inner function of ours `super()` must name what it means."""
-        self.generic_visit(node)
-        bare = not node.args and not node.keywords
-        first = self.scope.first_parameter
-        is_super = isinstance(node.func, ast.Name) and node.func.id == "super"
-        if is_super and bare and self.moved and first is not None:
-            node.args = [expression("__class__", node), expression(first, node)]
-        return node
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """Stores are announced; what an array tells of its extents goes through a hook."""
-        node.value = self.expression(node.value)
-        if not isinstance(node.ctx, ast.Load):
-            node.value = self.hook("changing", [node.value], node.value)
-            return node
-        if node.attr not in _EXTENTS:
-            return node
-        name = located(ast.Constant(node.attr), node)
-        return self.hook("attribute", [node.value, name], node)
-
-    def visit_List(self, node: ast.List) -> ast.AST:
-        self.generic_visit(node)
-        return self.hook("made", [node], node) if isinstance(node.ctx, ast.Load) else node
-
-    def made(self, node: ast.expr) -> ast.AST:
-        """Announce a mutable object: a captured body may change what it has made itself."""
-        visited = self.generic_visit(node)
-        assert isinstance(visited, ast.expr)
-        return self.hook("made", [visited], node)
-
-    def visit_Dict(self, node: ast.Dict) -> ast.AST:
-        return self.made(node)
-
-    def visit_Set(self, node: ast.Set) -> ast.AST:
-        return self.made(node)
-
-    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
-        return self.made(node)
-
-    def visit_SetComp(self, node: ast.SetComp) -> ast.AST:
-        return self.made(node)
-
-    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
-        return self.made(node)
-
     def visit_Try(self, node: ast.Try) -> ast.AST:
         return self.attempt(node)
 
@@ -455,85 +357,9 @@ class _Rewriter(ast.NodeTransformer):
             handler.body = [told, *handler.body]
         return node
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        if isinstance(node.ctx, ast.Del):
-            self.generic_visit(node)
-            node.value = self.hook("changing", [node.value], node.value)
-            return node
-        if not isinstance(node.ctx, ast.Load):
-            return self.generic_visit(node)
-        return self.hook("getitem", [self.expression(node.value), self.key(node.slice)], node)
-
-    def key(self, node: ast.expr) -> ast.expr:
-        """A key as an expression: slices become `slice` objects."""
-        if isinstance(node, ast.Slice):
-            parts = [
-                located(ast.Constant(None), node) if part is None else self.expression(part)
-                for part in (node.lower, node.upper, node.step)
-            ]
-            return self.hook("slice", parts, node)
-        if isinstance(node, ast.Tuple):
-            return located(ast.Tuple([self.key(part) for part in node.elts], ast.Load()), node)
-        return self.expression(node)
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        if not all(self.thunkable(value) for value in node.values):
-            return self.generic_visit(node)
-        name = "and_" if isinstance(node.op, ast.And) else "or_"
-        return self.hook(name, [self.thunk(value) for value in node.values], node)
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        if not isinstance(node.op, ast.Not):
-            return self.generic_visit(node)
-        return self.hook("not_", [self.expression(node.operand)], node)
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        if not (self.thunkable(node.body) and self.thunkable(node.orelse)):
-            return self.generic_visit(node)
-        test = self.expression(node.test)
-        branches = [self.thunk(node.body), self.thunk(node.orelse)]
-        return self.hook("if_expression", [test, *branches], node)
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        if len(node.ops) == 1 or not all(self.thunkable(other) for other in node.comparators):
-            return self.generic_visit(node)
-        arguments = [self.expression(node.left)]
-        for operator, other in zip(node.ops, node.comparators, strict=True):
-            compare = expression("lambda left, right: left == right", node)
-            assert isinstance(compare, ast.Lambda)
-            assert isinstance(compare.body, ast.Compare)
-            compare.body.ops = [operator]
-            arguments += [self.thunk(other), compare]
-        return self.hook("chain", arguments, node)
-
-    def thunkable(self, node: ast.expr) -> bool:
-        return not self.scope.native and movable(node)
-
-    def thunk(self, node: ast.expr) -> ast.expr:
-        """Delay an expression. `super()` in it is then in another frame."""
-        function = expression("lambda: None", node)
-        assert isinstance(function, ast.Lambda)
-        function.body = replace(self, moved=True).expression(node)
-        return function
-
 
 def _tuple(names: Iterable[str]) -> str:
     return repr(tuple(sorted(names)))
-
-
-def _hook(name: str, like: ast.expr | ast.stmt) -> ast.expr:
-    """Refer to a hook; of no extent, for a call of `a.b` is reported where `a.b` ends."""
-    return expression(f"{HOOKS}.{name}", start_of(like))
-
-
-def _report_at_method_name(call: ast.Call) -> None:
-    """Move a call's beginning to the line of the method's name, where Python reports it."""
-    match call.func:
-        case ast.Attribute(end_lineno=int(line), end_col_offset=int(end)) if line != call.lineno:
-            call.lineno = line
-            call.col_offset = max(0, end - len(call.func.attr))
-        case _:
-            pass
 
 
 def _assignment(name: str, value: ast.expr, like: ast.AST) -> ast.stmt:

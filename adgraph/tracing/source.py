@@ -23,7 +23,8 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol, TypeAlias
 
 from adgraph.tracing.exits import PREFIX, located, statements
-from adgraph.tracing.rewriting import HOOKS, rewrite_function, rewrite_lambda
+from adgraph.tracing.expressions import HOOKS, rewrite_lambda
+from adgraph.tracing.rewriting import rewrite_function
 from adgraph.tracing.scope import Function, copied
 
 Thunk: TypeAlias = Callable[[], Any]
@@ -299,7 +300,7 @@ def _rewritten_code(code: CodeType, filename: str, qualname: str) -> CodeType | 
             continue
         new = copied(node)
         if isinstance(new, ast.Lambda):
-            rewrite_lambda(new)
+            rewrite_lambda(new, itertools.count(1))
             never = located(ast.Name(HOOKS, ast.Load()), new.body)
             new.body = located(ast.IfExp(ast.Constant(True), new.body, never), new.body)
         else:

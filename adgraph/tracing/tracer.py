@@ -3,13 +3,14 @@
 A `Cell` holds one array's current value. A `Tracer` is a handle: a cell and a path of view steps.
 Reading applies the path, writing puts the piece back through it, so views alias as in NumPy. An
 `IndexTracer` stands for an affine function of loop indices. The programs under construction are in
-`frames`. Begin with `Tracer.apply`, then `read` and `write`.
+`frames`; what a tracer offers of ndarray is in `array_interface`. Begin with `Tracer.apply`, then
+`read` and `write`.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,13 @@ import numpy as np
 from adgraph.errors import DtypeError, ShapeError, TracingError, library_call, message
 from adgraph.ir.dims import Affine, Dim
 from adgraph.ir.graph import Value
-from adgraph.ir.op import Kind, Op, Traced
+from adgraph.ir.op import Kind, Op
 from adgraph.ir.substitute import symbols_of
-from adgraph.ir.types import ArrayType, Constant, Shape, dtype_code
+from adgraph.ir.types import ArrayType, Constant
 from adgraph.ops.constant import convert
 from adgraph.ops.control import index as index_op
 from adgraph.ops.indexing import take
-from adgraph.ops.kinds import resolve_dtypes
-from adgraph.ops.scipy_special import Special
-from adgraph.tracing.affine import combine
+from adgraph.tracing.array_interface import DISPATCH, ArrayInterface
 from adgraph.tracing.frames import (
     Cell,
     current,
@@ -65,15 +64,14 @@ def advice(text: str) -> str:
     )
 
 
-class Tracer(Traced):
+class Tracer(ArrayInterface):
     """An array, or a view of one, in a program under construction.
 
     `weak` is the Python type of a traced Python number: it takes its partner's dtype (NEP 50).
     `writable` tells an array from a scalar, and from a view that NumPy makes read-only.
     """
 
-    __slots__ = ("_type", "cell", "path", "weak", "writable")
-    __array_priority__ = 1000.0
+    __slots__ = ("cell", "path", "weak", "writable")
 
     def __init__(
         self, cell: Cell, path: tuple[View, ...] = (), weak: PythonNumber | None = None
@@ -86,91 +84,10 @@ class Tracer(Traced):
             self._type = step_type(step, self._type)
         self.writable = bool(self._type.shape)
 
-    # --- what an array tells of itself ------------------------------------------------------
-
-    @property
-    def type(self) -> ArrayType:
-        """The shape and the dtype."""
-        return self._type
-
-    @property
-    def shape(self) -> Shape:
-        """The extents of the axes."""
-        return self._type.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype."""
-        return self._type.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self._type.shape)
-
-    @property
-    def size(self) -> Any:
-        """The number of elements."""
-        return self._type.size
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes of the elements."""
-        return self._type.nbytes
-
-    @property
-    def itemsize(self) -> int:
-        """The number of bytes of one element."""
-        return self._type.dtype.itemsize
-
-    @property
-    def device(self) -> str:
-        """Where the elements are, which the Array API asks for."""
-        return "cpu"
-
     @property
     def positions(self) -> list[Cell]:
         """The positions in its path that are known only when running."""
         return [step.position for step in self.path if step.position is not None]
-
-    @property
-    def T(self) -> Any:  # noqa: N802  NumPy's name
-        """The transpose."""
-        return np.transpose(self)
-
-    @property
-    def mT(self) -> Any:  # noqa: N802
-        """The transpose of the last two axes."""
-        return np.matrix_transpose(self)
-
-    @property
-    def flat(self) -> Any:
-        """The elements in C order."""
-        method = DISPATCH.method("flat")
-        assert method is not None
-        return method(self)
-
-    @flat.setter
-    def flat(self, value: Any) -> None:
-        self.flat[...] = value
-
-    @property
-    def real(self) -> Any:
-        """The real part."""
-        return np.real(self)
-
-    @real.setter
-    def real(self, value: Any) -> None:
-        self.real[...] = value
-
-    @property
-    def imag(self) -> Any:
-        """The imaginary part."""
-        return np.imag(self)
-
-    @imag.setter
-    def imag(self, value: Any) -> None:
-        self.imag[...] = value
 
     def __repr__(self) -> str:
         weak = f", weak {self.weak.__name__}" if self.weak else ""
@@ -183,17 +100,6 @@ class Tracer(Traced):
         if args[0] is self and (op.kind is Kind.VIEW or (op in PARTS and self.shape)):
             return apply_view(self, op, attrs)
         return emit(op, args, attrs)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
-        return DISPATCH.ufunc(ufunc, method, args, kwargs)
-
-    def __array_function__(
-        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
-    ) -> Any:
-        return DISPATCH.function(function, args, kwargs)
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        return DISPATCH.namespace(api_version)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         current()  # a value kept after its trace is another mistake
@@ -267,166 +173,9 @@ class Tracer(Traced):
         known = known_value(self)
         return format(known.item(), spec) if known is not None and self.size == 1 else repr(self)
 
-    # --- operators ----------------------------------------------------------------------------
-
-    def __add__(self, other: Any) -> Any:
-        return operate(np.add, self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return operate(np.add, other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return operate(np.subtract, self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return operate(np.subtract, other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return operate(np.multiply, self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return operate(np.multiply, other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return operate(np.true_divide, self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return operate(np.true_divide, other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return operate(np.floor_divide, self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return operate(np.floor_divide, other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return operate(np.remainder, self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return operate(np.remainder, other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return operate(np.power, self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return operate(np.power, other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return np.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return np.matmul(other, self)
-
-    def __and__(self, other: Any) -> Any:
-        return operate(np.bitwise_and, self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return operate(np.bitwise_and, other, self)
-
-    def __or__(self, other: Any) -> Any:
-        return operate(np.bitwise_or, self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return operate(np.bitwise_or, other, self)
-
-    def __xor__(self, other: Any) -> Any:
-        return operate(np.bitwise_xor, self, other)
-
-    def __rxor__(self, other: Any) -> Any:
-        return operate(np.bitwise_xor, other, self)
-
-    def __lshift__(self, other: Any) -> Any:
-        return operate(np.left_shift, self, other)
-
-    def __rlshift__(self, other: Any) -> Any:
-        return operate(np.left_shift, other, self)
-
-    def __rshift__(self, other: Any) -> Any:
-        return operate(np.right_shift, self, other)
-
-    def __rrshift__(self, other: Any) -> Any:
-        return operate(np.right_shift, other, self)
-
-    def __neg__(self) -> Any:
-        return operate(np.negative, self)
-
-    def __pos__(self) -> Any:
-        return operate(np.positive, self)
-
-    def __abs__(self) -> Any:
-        return operate(np.absolute, self)
-
-    def __invert__(self) -> Any:
-        return operate(np.invert, self)
-
-    def __lt__(self, other: Any) -> Any:
-        return operate(np.less, self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return operate(np.less_equal, self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return operate(np.greater, self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return operate(np.greater_equal, self, other)
-
-    def __eq__(self, other: Any) -> Any:
-        return False if other is None else operate(np.equal, self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return True if other is None else operate(np.not_equal, self, other)
-
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
-
-    def __iadd__(self, other: Any) -> Any:
-        return operate_in_place(np.add, self, other)
-
-    def __isub__(self, other: Any) -> Any:
-        return operate_in_place(np.subtract, self, other)
-
-    def __imul__(self, other: Any) -> Any:
-        return operate_in_place(np.multiply, self, other)
-
-    def __itruediv__(self, other: Any) -> Any:
-        return operate_in_place(np.true_divide, self, other)
-
-    def __ifloordiv__(self, other: Any) -> Any:
-        return operate_in_place(np.floor_divide, self, other)
-
-    def __imod__(self, other: Any) -> Any:
-        return operate_in_place(np.remainder, self, other)
-
-    def __ipow__(self, other: Any) -> Any:
-        return operate_in_place(np.power, self, other)
-
-    def __iand__(self, other: Any) -> Any:
-        return operate_in_place(np.bitwise_and, self, other)
-
-    def __ior__(self, other: Any) -> Any:
-        return operate_in_place(np.bitwise_or, self, other)
-
-    def __ixor__(self, other: Any) -> Any:
-        return operate_in_place(np.bitwise_xor, self, other)
-
     def __imatmul__(self, other: Any) -> Any:
         write(self, self @ other)
         return self
-
-    # --- methods of ndarray ---------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        method = DISPATCH.method(name)
-        if method is None:
-            raise AttributeError(
-                message(
-                    f"a traced array has no attribute {name!r}",
-                    "only what can become part of a graph is offered",
-                    "use the function of np with the same purpose",
-                )
-            )
-        return lambda *args, **kwargs: method(self, *args, **kwargs)
 
 
 class ArrayTracer(Tracer):
@@ -500,20 +249,6 @@ def _affine_value(value: Value) -> Dim | None:
         return found
     known = known_constant(value)
     return dim_of(known.array[()]) if known is not None and not known.array.ndim else None
-
-
-class Dispatch:
-    """What a tracer needs of the NumPy interface above it; `numpy_api` fills it in."""
-
-    ufunc: Callable[..., Any]
-    function: Callable[..., Any]
-    method: Callable[[str], Callable[..., Any] | None]
-    getitem: Callable[[Any, Any], Any]
-    setitem: Callable[[Any, Any, Any], None]
-    namespace: Callable[[str | None], Any]
-
-
-DISPATCH = Dispatch()
 
 
 def tracer(value: Value, weak: PythonNumber | None = None) -> Tracer:
@@ -736,71 +471,3 @@ def result_dtype(*operands: Any) -> np.dtype[Any]:
     """Return the dtype NumPy gives to a combination of the operands."""
     kinds = [promotion(x) for x in operands]
     return np.result_type(*(k if isinstance(k, np.dtype) else k(0) for k in kinds))
-
-
-# --- operators ----------------------------------------------------------------------------------
-
-
-def operate(ufunc: np.ufunc, *operands: Any) -> Any:
-    """Apply an operator: between Python numbers the result is a Python number."""
-    if any(isinstance(x, (list, tuple)) for x in operands):
-        if ufunc is np.multiply and any(map(_is_count, operands)):
-            known = (operator.index(x) if isinstance(x, Tracer) else x for x in operands)
-            return operator.mul(*known)
-        operands = tuple(
-            DISPATCH.function(np.asarray, (x,), {}) if isinstance(x, (list, tuple)) else x
-            for x in operands
-        )
-    if not all(_operand(x) for x in operands):
-        return NotImplemented
-    result = DISPATCH.ufunc(ufunc, "__call__", operands, {})
-    if isinstance(result, Tracer) and all(weak_type(x) is not None for x in operands):
-        result.weak = WEAK[result.dtype.kind]
-    return result
-
-
-def index_arithmetic(ufunc: np.ufunc, operands: tuple[Any, ...]) -> Any:
-    """Return what an operator gives for loop indices if that is affine or decided, else None."""
-    dims = tuple(map(dim_of, operands))
-    if None in dims or not any(isinstance(x, IndexTracer) for x in operands):
-        return None
-    result = combine(ufunc, dims)  # type: ignore[arg-type]  # None was excluded
-    if not isinstance(result, Affine):
-        return result
-    weak = all(weak_type(x) is not None for x in operands)
-    return IndexTracer(result, int if weak else None)
-
-
-def _is_count(x: Any) -> bool:
-    """Tell whether a list times this is a longer list."""
-    return isinstance(x, Tracer) and not x.shape and x.dtype.kind in "iu"
-
-
-def _operand(x: Any) -> bool:
-    return isinstance(x, (Tracer, np.ndarray, np.generic, bool, int, float, complex))
-
-
-def operate_in_place(ufunc: np.ufunc, handle: Tracer, other: Any) -> Any:
-    """Apply an in-place operator: an array is written, a number is rebound."""
-    result = operate(ufunc, handle, other)
-    if result is NotImplemented or not (handle.shape or handle.writable):
-        return result
-    if not np.can_cast(result.dtype, handle.dtype, "same_kind"):
-        raise DtypeError(
-            message(
-                f"cannot write the {dtype_code(result.dtype)} result of {ufunc.__name__} into an "
-                f"array of dtype {dtype_code(handle.dtype)}",
-                "NumPy's in-place operators keep the array's dtype",
-                "write x = x + y, or make the array of the wider dtype first",
-            )
-        )
-    write(handle, result)
-    return handle
-
-
-def apply_ufunc(op: Op, operands: tuple[Any, ...]) -> Any:
-    """Record an elementwise op after converting its operands to the dtypes of NumPy's loop."""
-    assert isinstance(op.numpy, np.ufunc | Special)
-    dtypes = resolve_dtypes(op.numpy, op.name, tuple(map(promotion, operands)))
-    converted = tuple(as_tracer(x, d) for x, d in zip(operands, dtypes, strict=False))
-    return emit(op, converted, {})

@@ -40,7 +40,8 @@ from adgraph.tracing.frames import (
     write_cell,
 )
 from adgraph.tracing.items import Items
-from adgraph.tracing.loops import Captured
+from adgraph.tracing.loop_bodies import Captured, capture, initial_value, loop_symbol, program
+from adgraph.tracing.loop_results import behind
 from adgraph.tracing.purity import check_attempts
 from adgraph.tracing.source import Variables
 from adgraph.tracing.tracer import as_tracer, read, tracer
@@ -74,8 +75,8 @@ def run_while(test: Thunk, body: Thunk, variables: Variables) -> None:
         entry = variables.get()
         try:
             trips = _endless()
-            symbol = loops.loop_symbol(trips)
-            captured = loops.capture(trips, symbol, lambda _: body(), variables, born)
+            symbol = loop_symbol(trips)
+            captured = capture(trips, symbol, lambda _: body(), variables, born)
             traced = _traced_test(test, captured, variables)
         except (Peel, Exchange, Uncapturable, Exception) as reason:
             error = _error(reason)
@@ -168,11 +169,11 @@ def _commit(captured: Captured, test: Test, variables: Variables) -> None:
     body = captured.trip.frame
     cells = list(body.journal)
     keys = list(captured.ends)
-    initial = [loops.initial_value(key, captured) for key in keys] + [read_cell(c) for c in cells]
+    initial = [initial_value(key, captured) for key in keys] + [read_cell(c) for c in cells]
     constants, (inputs, asked) = constants_of([body, test.frame], cells)
     given = [_given(key, captured, test) for key in keys]
     given += [cell_input(test.frame, c) for c in cells]
-    graph = loops.program(captured, keys, cells, inputs)
+    graph = program(captured, keys, cells, inputs)
     nodes = tuple(test.frame.builder.nodes)
     asking = Graph((*asked, *given), nodes, (test.value,), "test")
     counter = _counter(captured, variables)
@@ -187,7 +188,7 @@ def _commit(captured: Captured, test: Test, variables: Variables) -> None:
         items = replace(captured.trip.items, count=tracer(results[-1], int))
         captured = replace(captured, trip=replace(captured.trip, items=items))
     named = dict(zip(keys, results, strict=False))
-    variables.set([loops.behind(entry, captured, named, variables) for entry in captured.entries])
+    variables.set([behind(entry, captured, named, variables) for entry in captured.entries])
 
 
 def _given(key: Key, captured: Captured, test: Test) -> Value:

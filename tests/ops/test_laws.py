@@ -1,16 +1,13 @@
 """The laws of ops, each tried on every row of the table of samples.
 
-`program` traces a row once; a law is a test over `FLOAT_ROWS` (differentiable) or `ROWS` (all). A
-row may leave out a law with a written reason (`Sample.skip`).
+A law is a test over `ROWS` or some of them (`tests/ops/laws.py`). A row may leave out a law with a
+written reason (`Sample.skip`). tests/ops/test_complex_laws.py has more laws of complex numbers.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,139 +23,38 @@ from adgraph.testing import (
     assert_close,
     central_difference,
     complex_step,
-    direction,
     tolerance,
 )
-from adgraph.tracing.trace import Trace, abstract, is_array, trace_function
-from adgraph.tracing.tree import Structure, flatten, unflatten
+from adgraph.tracing.tree import flatten, unflatten
 from adgraph.transforms.batch import batch
 from adgraph.transforms.jvp import jvp
 from adgraph.transforms.vjp import vjp
 from tests.op_table import SAMPLES, ops_without_a_row, rows_without_an_op
+from tests.ops.laws import (
+    DOUBLE_ROWS,
+    FLOAT_ROWS,
+    LAWS,
+    REAL_ROWS,
+    ROWS,
+    Array,
+    Program,
+    cotangents,
+    directions,
+    expected,
+    forward,
+    generator,
+    gradients,
+    law,
+    of_complex,
+    program,
+    reverse,
+    tangents,
+    traced,
+    varies,
+)
 from tests.samples.sample import Sample
 
-Array = np.ndarray[Any, Any]
-Row = tuple[Sample, str]
-
-ROWS = [(sample, dtype) for sample in SAMPLES for dtype in sample.dtypes]
-FLOAT_ROWS = [(sample, dtype) for sample, dtype in ROWS if sample.differentiable]
-DOUBLE_ROWS = [(sample, dtype) for sample, dtype in FLOAT_ROWS if dtype == "f8"]
 BATCH = 3
-LAWS: set[str] = set()
-
-
-def law(rows: Sequence[Row], name: str) -> Any:
-    """Try a test on rows; its name is what `Sample.skip` calls it."""
-    LAWS.add(name)
-    kept = [row for row in rows if name not in row[0].skip]
-    names = [f"{sample.name}-{dtype}" for sample, dtype in kept]
-    return pytest.mark.parametrize(("sample", "dtype"), kept, ids=names)
-
-
-@dataclass(frozen=True)
-class Program:
-    """A row traced at its arguments."""
-
-    args: tuple[Any, ...]
-    structure: Structure
-    leaves: tuple[Any, ...]
-    traced: tuple[int, ...]  # which leaves are inputs of the graph
-    trace: Trace
-
-    @property
-    def graph(self) -> Graph:
-        return self.trace.graph
-
-    @property
-    def arrays(self) -> tuple[Any, ...]:
-        return tuple(self.leaves[i] for i in self.traced)
-
-    @property
-    def active(self) -> tuple[int, ...]:
-        return tuple(i for i, v in enumerate(self.graph.inputs) if v.type.inexact)
-
-    @property
-    def points(self) -> tuple[Any, ...]:
-        return tuple(self.arrays[i] for i in self.active)
-
-    @property
-    def inexact_outputs(self) -> tuple[int, ...]:
-        return tuple(i for i, v in enumerate(self.graph.outputs) if v.type.inexact)
-
-
-def traced(function: Callable[..., Any], args: tuple[Any, ...]) -> Program:
-    leaves, structure = flatten((args, {}))
-    trace = trace_function(function, structure, [abstract(x) for x in leaves])
-    inputs = tuple(i for i, x in enumerate(leaves) if is_array(x))
-    return Program(args, structure, tuple(leaves), inputs, trace)
-
-
-def generator(sample: Sample) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32(sample.name.encode()))
-
-
-@functools.cache
-def _program(name: str, dtype: str) -> Program:
-    sample = next(s for s in SAMPLES if s.name == name)
-    return traced(sample.function, sample.make(generator(sample), np.dtype(dtype)))
-
-
-def program(sample: Sample, dtype: str) -> Program:
-    return _program(sample.name, dtype)
-
-
-@functools.cache
-def forward(name: str, dtype: str) -> Graph:
-    p = _program(name, dtype)
-    return jvp(p.graph, p.active)
-
-
-@functools.cache
-def reverse(name: str, dtype: str) -> Graph:
-    p = _program(name, dtype)
-    return vjp(p.graph, p.active)
-
-
-def called(sample: Sample, args: tuple[Any, ...]) -> list[Any]:
-    """Return the leaves of what NumPy computes, then the arguments that it has written."""
-    own = copy.deepcopy(args)
-    with np.errstate(all="ignore"):
-        results = flatten(sample.function(*own))[0]
-    return [*results, *flatten((own, {}))[0]]
-
-
-def expected(sample: Sample, p: Program) -> list[Any]:
-    """Return what the outputs of the graph must be."""
-    leaves = called(sample, p.args)
-    count = len(leaves) - len(p.leaves)
-    written = [leaves[count + p.traced[i]] for i in p.trace.written]
-    return [*leaves[:count], *written]
-
-
-def directions(p: Program) -> tuple[Array, ...]:
-    rng = np.random.default_rng(7)
-    return tuple(direction(x, rng) for x in p.points)
-
-
-def cotangents(p: Program) -> tuple[Array, ...]:
-    rng = np.random.default_rng(8)
-    types = [p.graph.outputs[i].type for i in p.inexact_outputs]
-    return tuple(direction(np.empty(t.shape, t.dtype), rng) for t in types)
-
-
-def tangents(sample: Sample, dtype: str) -> list[Array]:
-    """Return the forward derivative of the inexact outputs."""
-    p = program(sample, dtype)
-    results = evaluate(forward(sample.name, dtype), *p.arrays, *directions(p))
-    dys = results[len(p.graph.outputs) :]
-    return [dys[i] for i in p.inexact_outputs]
-
-
-def gradients(sample: Sample, dtype: str) -> tuple[Array, ...]:
-    p = program(sample, dtype)
-    results = evaluate(reverse(sample.name, dtype), *p.arrays, *cotangents(p))
-    return results[len(p.graph.outputs) :]
-
 
 # --- the table ------------------------------------------------------------------------------------
 
@@ -177,14 +73,14 @@ def test_names_of_rows_are_unique() -> None:
 
 
 def test_rows_leave_out_laws_that_exist() -> None:
-    assert {name for sample in SAMPLES for name in sample.skip} <= LAWS
+    assert {name for sample in SAMPLES for name in sample.skip} <= {*LAWS, *map(of_complex, LAWS)}
 
 
-@law(ROWS, "table")
+@law(REAL_ROWS, "table")
 def test_the_programs_of_a_row_contain_its_ops(sample: Sample, dtype: str) -> None:
     p = program(sample, dtype)
     graphs = [p.graph]
-    if sample.differentiable:
+    if varies(sample, dtype):
         graphs += [forward(sample.name, dtype), reverse(sample.name, dtype)]
         graphs += [jvp(graphs[-1], p.active)]
     found = {name for graph in graphs for name in _op_names(graph)}
@@ -232,15 +128,15 @@ def test_declared_types_follow_the_rules(sample: Sample, dtype: str) -> None:
     verify(p.graph)
     for actual, value in zip(evaluate(p.graph, *p.arrays), p.graph.outputs, strict=True):
         assert (actual.dtype, actual.shape) == (value.type.dtype, value.type.shape)
-    if sample.differentiable:
+    if varies(sample, dtype):
         verify(forward(sample.name, dtype))
         verify(reverse(sample.name, dtype))
 
 
-@law(ROWS, "text")
+@law(REAL_ROWS, "text")
 def test_the_text_of_a_program_reads_back(sample: Sample, dtype: str) -> None:
     graphs = [program(sample, dtype).graph]
-    if sample.differentiable:
+    if varies(sample, dtype):
         graphs += [forward(sample.name, dtype), reverse(sample.name, dtype)]
     for graph in graphs:
         again = parse(show(graph), graph.constants())
@@ -287,7 +183,7 @@ def test_arrays_of_no_and_of_one_element(sample: Sample, dtype: str, size: int) 
     accuracy = "exact" if sample.exact else "rounded"
     for actual, wanted in zip(evaluate(p.graph, *p.arrays), expected(sample, p), strict=True):
         assert_close(actual, np.asarray(wanted), accuracy)
-    if sample.differentiable:
+    if varies(sample, dtype):
         for gradient, x in zip(_pulled(p), p.points, strict=True):
             assert (gradient.dtype, gradient.shape) == (x.dtype, x.shape)
 
@@ -329,7 +225,7 @@ def plainly(sample: Sample, p: Program) -> Callable[..., Any]:
     return run
 
 
-@law([row for row in DOUBLE_ROWS if row[0].analytic], "complex step")
+@law([row for row in DOUBLE_ROWS if row[0].analytic and row[1] == "f8"], "complex step")
 def test_jvp_agrees_with_the_complex_step(sample: Sample, dtype: str) -> None:
     p = program(sample, dtype)
     steps = complex_step(moved(p, plainly(sample, p)), p.points, directions(p))
@@ -337,12 +233,14 @@ def test_jvp_agrees_with_the_complex_step(sample: Sample, dtype: str) -> None:
         assert_close(dy, step, "rounded")
 
 
-@law([row for row in DOUBLE_ROWS if not row[0].analytic], "difference")
+@law([row for row in DOUBLE_ROWS if not row[0].analytic or row[1] == "c16"], "difference")
 def test_jvp_agrees_with_differences(sample: Sample, dtype: str) -> None:
     p = program(sample, dtype)
-    differences = central_difference(moved(p, plainly(sample, p)), p.points, directions(p))
-    for dy, difference in zip(tangents(sample, dtype), differences, strict=True):
-        assert_close(dy, difference, "differenced")
+    for turn in (1, 1j) if dtype == "c16" else (1,):
+        ways = tuple((t * turn).astype(t.dtype) for t in directions(p))
+        differences = central_difference(moved(p, plainly(sample, p)), p.points, ways)
+        for dy, difference in zip(tangents(sample, dtype, ways), differences, strict=True):
+            assert_close(dy, difference, "differenced")
 
 
 @law(FLOAT_ROWS, "adjoint")

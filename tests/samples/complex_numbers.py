@@ -29,7 +29,7 @@ SAMPLES = (
     Sample(
         name="complex",
         ops=("complex",),
-        function=lambda a, b: np.abs(make_complex(a, a * b) ** 2 + 1j),
+        function=lambda a, b: np.abs(make_complex(np.real(a), np.real(a * b)) ** 2 + 1j),
         make=uniform((0.5, 3.0), (-3.0, 3.0)),
         exact=False,
     ),

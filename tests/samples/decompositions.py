@@ -20,7 +20,7 @@ def symmetric(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
 
 def _spectrum(a: Any) -> Any:
     w, v = np.linalg.eigh(a)
-    return np.sin(w) + np.sum(v**2 * np.arange(4.0)[:, None], axis=1)
+    return np.sin(w) + np.sum(np.abs(v) ** 2 * np.arange(4.0)[:, None], axis=1)
 
 
 def _hermitian_spectrum(a: Any) -> Any:

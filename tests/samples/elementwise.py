@@ -129,7 +129,7 @@ _SMOOTH = (
 )
 
 _STEPS = (
-    flat("sign", np.sign, uniform(ANY)),
+    flat("sign", np.sign, uniform(ANY), skip={"zero of complex": "z / |z| is no step"}),
     flat("floor_divide", np.floor_divide, uniform(ANY, POSITIVE)),
     flat("floor", np.floor, uniform(ANY)),
     flat("ceil", np.ceil, uniform(ANY)),
@@ -191,7 +191,7 @@ def _rounding_up(x: Any, y: Any) -> Any:
 
 
 def _copied_and_converted(x: Any) -> Any:
-    return x.astype(np.float64) * x.copy()
+    return x.astype(np.result_type(x, np.float64)) * x.copy()
 
 
 SAMPLES = [

@@ -115,7 +115,7 @@ def test_the_error_names_the_op_the_line_and_the_least_budget() -> None:
     with pytest.raises(BudgetError) as caught:
         planner.at(100)
     assert named_budget(caught.value) == 2 * BLOCK + 8
-    assert "square, which gives f64[8], needs most: 128 bytes of operands" in str(caught.value)
+    assert "square, which gives f64[8], needs most: 128 bytes of what it reads" in str(caught.value)
     assert "at model.py:7" in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Functions that put arrays together or take them apart: concatenate, stack, split, pad, tile, ...
+"""Functions that put arrays together or take them apart: concatenate, stack, split, tile, ...
 
 Everything is made of slices, broadcasts and `concatenate`.
 """
@@ -34,7 +34,7 @@ from adgraph.tracing.numpy_api.shape import (
     strong,
     transpose,
 )
-from adgraph.tracing.numpy_api.table import implements, method, refuse, store
+from adgraph.tracing.numpy_api.table import implements, method, store
 from adgraph.tracing.tracer import Tracer, as_tracer, known_value, result_dtype
 
 # --- joining --------------------------------------------------------------------------------------
@@ -322,74 +322,12 @@ def resize(a: Any, new_shape: Any) -> Any:
     return reshape(indexing.take(x, np.arange(size) % x.size, axis=0), shape)
 
 
-# --- padding --------------------------------------------------------------------------------------
-
-BY_POSITION = ("edge", "reflect", "symmetric", "wrap")
+# --- runs of positions ----------------------------------------------------------------------------
 
 
-@implements(np.pad)
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    x = as_tracer(array)
-    if isinstance(pad_width, dict):
-        pairs = [_width_of(pad_width, i, x.ndim) for i in range(x.ndim)]
-        pad_width = pairs or [(0, 0)]
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
-    if widths.dtype.kind not in "iu":
-        raise TracingError(message("np.pad: pad_width must hold integers"))
-    if (widths < 0).any():
-        raise ShapeError(message(f"np.pad: widths {widths.tolist()} may not be negative"))
-    if mode == "constant":
-        values = kwargs.pop("constant_values", 0)
-        refuse("np.pad", **kwargs)
-        return _pad_constant(x, widths, values)
-    if mode not in BY_POSITION:
-        refuse("np.pad", mode=mode, **kwargs)
-    if kwargs.get("reflect_type") == "even":
-        del kwargs["reflect_type"]
-    refuse("np.pad", **kwargs)
-    for axis, (before, behind) in enumerate(widths.tolist()):
-        x = _pad_by_position(x, axis, before, behind, mode)
-    return strong(x)
-
-
-def _width_of(widths: dict[int, Any], axis: int, rank: int) -> tuple[int, int]:
-    found = widths.get(axis, widths.get(axis - rank, 0))
-    before, behind = np.broadcast_to(found, 2).tolist()
-    return before, behind
-
-
-def _pad_constant(x: Tracer, widths: Any, values: Any) -> Any:
-    box = tuple(Slice(int(w[0]), n, 1) for w, n in zip(widths, x.shape, strict=True))
-    shape = tuple(int(n + w.sum()) for w, n in zip(widths, x.shape, strict=True))
-    if not isinstance(values, (Tracer, list, tuple)) and np.ndim(values) == 0:
-        if values == 0:
-            return ops.place(x, index=box, shape=shape) if shape != x.shape else strong(x)
-        whole = broadcast_to(as_tracer(values, x.dtype), shape)
-        return ops.update(whole, x, index=box)
-    fills = broadcast_to(
-        as_tracer(np.asarray(values) if not isinstance(values, Tracer) else values, x.dtype),
-        (x.ndim, 2),
-    )
-    for axis, (before, behind) in enumerate(widths.tolist()):
-        ends = [(before, fills[axis, 0]), (behind, fills[axis, 1])]
-        first, last = (
-            broadcast_to(fill, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
-            for width, fill in ends
-        )
-        x = join([first, x, last], axis)
-    return x
-
-
-def _pad_by_position(x: Tracer, axis: int, before: int, behind: int, mode: str) -> Any:
-    """Let NumPy pad the positions, and read the array there run by run."""
-    if not before and not behind:
-        return x
-    extent = x.shape[axis]
-    if not extent:
-        raise ShapeError(message(f"np.pad: cannot extend the empty axis {axis} with mode={mode!r}"))
-    every = np.arange(extent)
-    positions = np.pad(every, (before, behind), mode)  # type: ignore[call-overload]  # NumPy checks
-    return join([_run(x, axis, run) for run in runs(positions.tolist())], axis)
+def read_runs(x: Tracer, axis: int, positions: list[int]) -> Any:
+    """Read an array at known positions along an axis, run by run."""
+    return join([_run(x, axis, run) for run in runs(positions)], axis)
 
 
 def runs(positions: list[int]) -> list[list[int]]:
@@ -496,4 +434,4 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     rest = np.delete(np.arange(x.shape[place]), obj)
     if not rest.size:
         return part(x, place, 0, 0)
-    return join([_run(x, place, run) for run in runs(rest.tolist())], place)
+    return read_runs(x, place, rest.tolist())

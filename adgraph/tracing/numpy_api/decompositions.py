@@ -1,4 +1,4 @@
-"""numpy.linalg: decompositions of matrices, and least squares by them."""
+"""numpy.linalg: decompositions of matrices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from adgraph.errors import MatrixError, message
 from adgraph.ops import decompositions as ops
+from adgraph.ops import eigenvalues
 from adgraph.ops.constant import stop_gradient
-from adgraph.ops.matrix_functions import pinv as ops_pinv
-from adgraph.tracing.numpy_api.linalg import conjugate, float_dtype, matrix
-from adgraph.tracing.numpy_api.shape import matrix_transpose, reshape
+from adgraph.tracing.numpy_api.linalg import conjugate, matrix
+from adgraph.tracing.numpy_api.shape import matrix_transpose
 from adgraph.tracing.numpy_api.table import implements
 from adgraph.tracing.tracer import Tracer, as_tracer
 
@@ -19,7 +19,6 @@ SVDResult = type(np.linalg.svd(np.eye(1)))
 EighResult = type(np.linalg.eigh(np.eye(1)))
 EigResult = type(np.linalg.eig(np.eye(1)))
 QRResult = type(np.linalg.qr(np.eye(1)))
-_UNSET: Any = object()
 
 
 @implements(np.linalg.cholesky)
@@ -32,12 +31,12 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  NumPy's name
-    return EighResult(*ops.eigh(_lower(a, UPLO)))
+    return EighResult(*eigenvalues.eigh(_lower(a, UPLO)))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803
-    return ops.eigh(_lower(a, UPLO))[0]
+    return eigenvalues.eigh(_lower(a, UPLO))[0]
 
 
 def _lower(a: Any, uplo: str) -> Any:
@@ -55,7 +54,7 @@ def eig(a: Any) -> Any:
     Values and vectors are computed in double precision, as NumPy does.
     """
     x = matrix(a)
-    values, vectors = ops.eig(_double(x))
+    values, vectors = eigenvalues.eig(_double(x))
     dtype = np.result_type(x.dtype, np.complex64)
     return EigResult(values.astype(dtype), _normalized(vectors).astype(dtype))
 
@@ -95,7 +94,7 @@ def svd(
 
 def _hermitian_svd(x: Tracer, compute_uv: bool) -> Any:
     """The sign of an eigenvalue goes to the right vector."""
-    values, vectors = ops.eigh(x)
+    values, vectors = eigenvalues.eigh(x)
     size = np.abs(values)
     if not compute_uv:
         return np.sort(size, axis=-1)[..., ::-1]
@@ -134,59 +133,3 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         rest = np.matmul(conjugate(matrix_transpose(q)), x[..., rows:])
         r = np.concatenate([r, rest], axis=-1)
     return r if mode == "r" else QRResult(q, r)
-
-
-# --- least squares --------------------------------------------------------------------------------
-
-
-@implements(np.linalg.pinv)
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _UNSET) -> Any:
-    x = matrix(a)
-    check_matrices("np.linalg.pinv", x)
-    if rcond is not None and rtol is not _UNSET:
-        raise ValueError(message("np.linalg.pinv takes rcond= or rtol=, not both"))
-    if rcond is None:
-        rcond = 1e-15 if rtol is _UNSET else rtol
-    if rcond is None:
-        rcond = max(x.shape[-2:]) * np.finfo(x.dtype).eps
-    if hermitian:
-        lower = np.tril(x, -1)
-        x = np.tril(x) + conjugate(matrix_transpose(lower))
-    return _pseudoinverse(x, rcond, hermitian)[0]
-
-
-def _pseudoinverse(x: Any, rcond: Any, hermitian: bool = False) -> tuple[Any, Any]:
-    """Return the inverse, and which singular values count."""
-    left, size, right = svd(stop_gradient(x), full_matrices=False, hermitian=hermitian)
-    limit = np.expand_dims(rcond, -1) * size[..., :1]
-    large = size > limit
-    inverse = np.where(large, 1 / np.where(large, size, 1), 0).astype(size.dtype)
-    product = np.matmul(
-        conjugate(matrix_transpose(right)),
-        inverse[..., None] * conjugate(matrix_transpose(left)),
-    )
-    return ops_pinv(x, product), large
-
-
-@implements(np.linalg.lstsq)
-def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    """The solution of least norm; residuals are computed where m > n, whatever the rank."""
-    dtype = float_dtype(a, b)
-    x, right = as_tracer(a, dtype), as_tracer(b, dtype)
-    columns = reshape(right, (*right.shape, 1)) if right.ndim == 1 else right
-    if x.ndim != 2 or columns.ndim != 2 or columns.shape[0] != x.shape[0]:
-        raise MatrixError(
-            message(
-                f"np.linalg.lstsq: arrays of shapes {x.shape} and {right.shape} do not fit",
-                "it takes one matrix, and a vector or matrix with as many rows",
-            )
-        )
-    m, n = x.shape
-    share = np.finfo(dtype).eps * max(m, n) if rcond is None else rcond
-    inverse, large = _pseudoinverse(x, share)
-    size = svd(x, compute_uv=False)
-    found = np.matmul(inverse, columns)
-    misfit = np.sum(np.square(np.abs(np.matmul(x, found) - columns)), axis=0)
-    residuals = misfit if m > n else as_tracer(np.zeros(0, misfit.dtype))
-    rank = as_tracer(np.count_nonzero(large), np.int32)
-    return (reshape(found, (n,)) if right.ndim == 1 else found), residuals, rank, size

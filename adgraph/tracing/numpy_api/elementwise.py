@@ -22,9 +22,9 @@ from adgraph.ops.scipy_special import Special, special
 from adgraph.tracing.numpy_api.creation import constructs
 from adgraph.tracing.numpy_api.positions import nonzero
 from adgraph.tracing.numpy_api.table import implements, method, refuse, store
+from adgraph.tracing.operators import apply_ufunc
 from adgraph.tracing.tracer import (
     Tracer,
-    apply_ufunc,
     as_tracer,
     emit,
     known_value,
@@ -339,5 +339,5 @@ def polygamma(n: Any, x: Any) -> Any:
     """A Python function of SciPy, which would convert a traced array; its result is float64."""
     if not isinstance(n, Tracer) and not isinstance(x, Tracer):
         return special.polygamma(n, x)
-    wide = as_tracer(x, np.float64)
+    wide = as_tracer(x, np.result_type(as_tracer(x).dtype, np.float64))
     return _of_integer_order("polygamma", special_ops.polygamma, n, wide)

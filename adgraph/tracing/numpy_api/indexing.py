@@ -22,6 +22,7 @@ from adgraph.ir.types import Index, Shape, Slice
 from adgraph.ops import indexing as ops
 from adgraph.ops import shape as shape_ops
 from adgraph.tracing.affine import box, point
+from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.masked import is_masked_key, masked_view, write_view
 from adgraph.tracing.numpy_api import positions
 from adgraph.tracing.numpy_api.creation import asarray
@@ -35,7 +36,6 @@ from adgraph.tracing.numpy_api.shape import (
 )
 from adgraph.tracing.numpy_api.table import implements, method, store
 from adgraph.tracing.tracer import (
-    DISPATCH,
     IndexTracer,
     ScalarTracer,
     Tracer,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import ShapeError, message
+from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.masked import (
     Masked,
     check_same,
@@ -22,7 +23,7 @@ from adgraph.tracing.masked import (
     masked_write,
 )
 from adgraph.tracing.numpy_api.table import implements, method
-from adgraph.tracing.tracer import DISPATCH, Tracer, as_tracer, known_value
+from adgraph.tracing.tracer import Tracer, as_tracer, known_value
 
 
 @implements(np.nonzero, differentiable=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError, message
+from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.ir.op import Op, type_of
 from adgraph.ops import position
 from adgraph.ops import reduction as ops
@@ -415,6 +415,8 @@ def logsumexp(
     """
     x = as_tracer(a)
     x = as_tracer(x, _mean_dtype(x, dtype))
+    if x.dtype.kind == "c":
+        raise DtypeError(message("np.logaddexp of complex numbers", "NumPy has no loop for them"))
     chosen = selected(x, where, -math.inf, "np.logaddexp.reduce")
     largest = max(chosen, axis, None, True, initial=-math.inf)
     shift = stop_gradient(np.where(np.isfinite(largest), largest, np.zeros((), x.dtype)))

@@ -17,7 +17,7 @@ from adgraph.ops.scipy_special import linalg
 from adgraph.ops.solves import check_square, triangular_solve
 from adgraph.ops.solves import lu as lu_op
 from adgraph.ops.solves import lu_solve as lu_solve_op
-from adgraph.tracing.numpy_api import decompositions, norms
+from adgraph.tracing.numpy_api import decompositions, least_squares, norms
 from adgraph.tracing.numpy_api import linalg as matrices
 from adgraph.tracing.numpy_api.creation import nested_array
 from adgraph.tracing.numpy_api.linalg import conjugate, reshape_last, solved, stacked, system
@@ -250,7 +250,7 @@ def pinv(
     check_finite: bool = True,
 ) -> Any:
     refuse("scipy.linalg.pinv", atol=atol, return_rank=return_rank)
-    return decompositions.pinv(_matrix(a), rtol=rtol)
+    return least_squares.pinv(_matrix(a), rtol=rtol)
 
 
 @records(linalg.block_diag)

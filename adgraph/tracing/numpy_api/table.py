@@ -15,16 +15,11 @@ import numpy as np
 from adgraph.errors import DtypeError, TracingError, message
 from adgraph.ir.op import OPS, Op
 from adgraph.ops.scipy_special import MODULE, Special, stand_in
+from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.refusals import REFUSALS, reason_of
-from adgraph.tracing.tracer import (
-    DISPATCH,
-    Tracer,
-    advice,
-    apply_ufunc,
-    index_arithmetic,
-    write,
-)
+from adgraph.tracing.operators import apply_ufunc, index_arithmetic
+from adgraph.tracing.tracer import Tracer, advice, write
 
 Function = Callable[..., Any]
 
