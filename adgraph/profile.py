@@ -6,7 +6,6 @@ it does in a call. Begin with `Profile`.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -296,7 +295,7 @@ class _Run:
         self._arena: Arena = new_arena(self._program)
         self._words = list(single_steps(self._program.words))
         self._nothing = np.zeros(1, np.int64)
-        self._driver = driver()
+        self._driver = driver("few")
 
     def idle(self) -> float:
         """Run nothing; return the seconds of calling the driver."""
@@ -357,7 +356,7 @@ def _kernel(calls: Sequence[Call], seconds: Sequence[float], idle: Sequence[floa
         len(calls),
         _trips(node),
         max(min(seconds) - len(calls) * min(idle), 0.0),
-        max(statistics.median(seconds) - len(calls) * statistics.median(idle), 0.0),
+        max(float(np.median(seconds)) - len(calls) * float(np.median(idle)), 0.0),
         cost.bytes_read + cost.bytes_written,
         sum(v.type.nbytes for v in {*node.inputs, *node.outputs}),
         cost.flops,

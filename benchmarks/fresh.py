@@ -7,6 +7,7 @@ system. `first_gradient` starts such a process.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -27,13 +28,29 @@ class First:
 
 
 def first_gradient(program: str, package: str, cache: str, clock: str) -> First:
-    """Measure in a new process, with adgraph's kernel cache in the folder `cache`."""
+    """Measure in a new process, with adgraph's kernel cache in the folder `cache`.
+
+    Modules are there as bytecode, as they are once a package was installed or imported.
+    """
     command = [sys.executable, "-m", "benchmarks.fresh", program, package, clock]
-    root = str(Path(__file__).parent.parent)
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "ADGRAPH_CACHE_DIR": cache, "PYTHONPATH": path}
+    _write_bytecode(package)
+    environment = {**_environment(), "ADGRAPH_CACHE_DIR": cache}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return First(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@functools.cache
+def _write_bytecode(package: str) -> None:
+    """Import what a measurement imports, so that it need not compile modules of Python."""
+    command = [sys.executable, "-c", f"import benchmarks.peers.in_{package}"]
+    subprocess.run(command, env=_environment(), check=True, capture_output=True)
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).parent.parent)
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": path}
 
 
 def main() -> None:

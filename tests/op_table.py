@@ -29,6 +29,7 @@ INTERNAL = {
     "between": "the pass `narrow` makes it of windows",
     "fused": "the pass of that name makes it",
     "kernel": "the lowering makes it of loops and branches",
+    "assembly": "the lowering makes it of joins and what computes their pieces",
 }
 # Ops that no complex number reaches, though NumPy's functions of those names may take them.
 REAL = {

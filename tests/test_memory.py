@@ -12,15 +12,20 @@ import numpy as np
 import pytest
 
 from adgraph import checkpoint, trace
-from adgraph.analysis.cost import node_cost
+from adgraph.analysis.cost import graph_cost, node_cost
 from adgraph.chart import Frame
 from adgraph.curve import CurvePoint, MemoryCurve
 from adgraph.errors import AdgraphError, BudgetError
+from adgraph.lower.program import arrange
+from adgraph.passes.pipeline import SETTLED, run_pipeline
+from adgraph.passes.snapshots import Plan
+from adgraph.runtime.fitting import Choice
 from adgraph.timeline import Buffer, MemoryPlan
 
 N = 96
 W = np.random.default_rng(0).standard_normal((N, N)) / 10
 X = np.random.default_rng(1).standard_normal((N, N))
+RANDOM = np.random.default_rng(2)
 
 
 def layer(w: Any, x: Any) -> Any:
@@ -244,3 +249,30 @@ def test_the_bytes_that_an_error_names_add_up_to_the_least(name: str, words: str
     assert words in text
     own, later, outputs = map(int, re.findall(r"(\d+) (?:bytes of what|that are|of outputs)", text))
     assert own + later + outputs == found.value.least
+
+
+# --- the choice of snapshots ----------------------------------------------------------------------
+
+
+def heat(u: Any, k: Any) -> Any:
+    for _ in range(400):
+        around = np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1)
+        u = u + 0.1 * k / (1 + u * u) * (around - 4 * u)
+    return np.sum(u**2)
+
+
+def test_no_other_snapshots_that_fit_are_much_faster_than_those_chosen() -> None:
+    """What one trip hands on in passing, two keep for each other: the model knows."""
+    u, k = RANDOM.normal(size=(32, 32)), RANDOM.uniform(size=(32, 32))
+    graph = trace(heat).value_and_grad.dispatch.entry((u, k), {}).trace.graph
+    settled, _ = run_pipeline(graph, SETTLED)
+    found = {}
+    for snapshots, segment in itertools.product((3, 4, 6, 8, 12, 17, 24, 34), (1, 2, 4)):
+        plans = {0: Plan(snapshots, segment)}
+        made, _ = Choice(plans, 0, 0.0).apply(settled)
+        kernels, _, plan = arrange(made, None, 1)
+        found[plan.peak_bytes] = graph_cost(kernels).seconds
+    for budget in (12 * u.nbytes, 20 * u.nbytes, 30 * u.nbytes):
+        chosen = trace(heat, memory_budget=budget).value_and_grad.explain(u, k)
+        others = [seconds for nbytes, seconds in found.items() if nbytes <= budget]
+        assert chosen.cost.seconds <= 1.03 * min(others)

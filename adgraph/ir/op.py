@@ -9,7 +9,7 @@ on arrays, or emits a node when one argument is `Traced`.
 from __future__ import annotations
 
 import enum
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,7 +33,7 @@ class Kind(enum.Enum):
     REGION = "region"  # a program inside a node
 
 
-class Traced(ABC):
+class Traced:  # no ABC: the metaclass would make every `isinstance` ten times as slow
     """A stand-in for an array while a program is being recorded."""
 
     @property

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import functools
 import operator
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
+
+_whole: weakref.ref[Graph] | None = None  # which was found last to need everything
 
 
 def prune(graph: Graph) -> Graph:
@@ -20,7 +23,13 @@ def prune(graph: Graph) -> Graph:
 
     Its inputs stay, needed or not.
     """
-    return _pruned(graph, range(len(graph.outputs)), Needs())
+    global _whole
+    if _whole is not None and _whole() is graph:
+        return graph
+    pruned = _pruned(graph, range(len(graph.outputs)), Needs())
+    if pruned is graph:
+        _whole = weakref.ref(graph)
+    return pruned
 
 
 def carries(node: Node) -> bool:

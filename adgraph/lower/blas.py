@@ -222,11 +222,18 @@ def _dot(
 ) -> None:
     a, b, c = operands
     _, column_a, row_b, _, _ = strides
-    arguments = (r.integer(k), a, r.integer(column_a), b, r.integer(row_b))
+    left, right = _lowest(r, library, a, k, column_a), _lowest(r, library, b, k, row_b)
+    arguments = (r.integer(k), left, r.integer(column_a), right, r.integer(row_b))
     value = library.blas("dot", *arguments, result=library.scalar)
     if accumulate:
         value = r.binary("fadd", r.load(library.scalar, c), value, library.scalar)
     r.store(library.scalar, value, c)
+
+
+def _lowest(r: Routine, library: Library, vector: str, count: str, stride: str) -> str:
+    """Return where BLAS has a vector begin: at its last element where the stride is negative."""
+    last = r.binary("mul", r.binary("sub", count, "1"), stride)
+    return library.offset(vector, r.select(r.compare("slt", last, "0"), last, "0"))
 
 
 def letter(r: Routine, plain: str, if_plain: str, otherwise: str) -> str:
@@ -262,8 +269,8 @@ def _matrix_vector(
         library.number(1.0),
         a,
         _leading(r, plain, row_a, column_a, k, m),
-        b,
-        r.integer(r.at_least(row_b, "1")),
+        _lowest(r, library, b, k, row_b),
+        r.integer(row_b),
         library.number(float(accumulate)),
         c,
         r.integer(row_c),
@@ -291,8 +298,8 @@ def _vector_matrix(
         library.number(1.0),
         b,
         _leading(r, plain, row_b, column_b, n, k),
-        a,
-        r.integer(r.at_least(column_a, "1")),
+        _lowest(r, library, a, k, column_a),
+        r.integer(column_a),
         library.number(float(accumulate)),
         c,
         r.integer("1"),

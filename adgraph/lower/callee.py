@@ -61,9 +61,15 @@ def _unrolled(text: str, sizes: tuple[Dim, ...]) -> tuple[str, tuple[Dim, ...]]:
 
 
 def strided_callee_of(
-    node: Node, operands: Sequence[tuple[int, ...]], *, one_place: bool = False
+    node: Node,
+    operands: Sequence[tuple[int, ...]],
+    *,
+    result: tuple[int, ...] | None = None,
+    one_place: bool = False,
 ) -> tuple[Callee, tuple[Dim, ...]]:
     """Return what a product calls whose operands have these strides, and the integers it passes.
+
+    The result has neighbours along its last axis; without `result` it is in C order.
 
     Where a product is added to its first operand, only those of the factors are given; a kernel
     that is no `Tile` finds that operand in the place of the result. `one_place` says that both
@@ -71,7 +77,8 @@ def strided_callee_of(
     """
     assert isinstance(node.op.code, Routine)
     callee, own = callee_of(node)
-    sizes = matrix_sizes(node, own, operands)
+    strides = c_strides(node.output.type.shape) if result is None else result
+    sizes = matrix_sizes(node, own, operands, strides)
     if not all(isinstance(n, int) for n in sizes):
         return callee, sizes
     return _product(callee, sizes, node.op.code.adds, one_place)
@@ -92,7 +99,10 @@ def _product(
 
 
 def matrix_sizes(
-    node: Node, sizes: tuple[Dim, ...], operands: Sequence[tuple[int, ...]]
+    node: Node,
+    sizes: tuple[Dim, ...],
+    operands: Sequence[tuple[int, ...]],
+    result: tuple[int, ...],
 ) -> tuple[Any, ...]:
     """Add the stack's size and the strides of operands and result to the sizes of a product."""
     shape = node.output.type.shape
@@ -104,9 +114,10 @@ def matrix_sizes(
         step = batch_stride(own, value.type.shape)
         assert step is not None
         steps.append(step)
-    own = c_strides(shape)
-    steps.append(own[-3] if len(own) > 2 else 0)
-    return (batch, *sizes, *strides, max(own[-2], 1), *steps)
+    step = batch_stride(result, shape)
+    assert step is not None
+    steps.append(step)
+    return (batch, *sizes, *strides, max(result[-2], 1), *steps)
 
 
 def _matrix_strides(strides: tuple[int, ...], shape: Shape) -> tuple[int, int]:
@@ -114,4 +125,4 @@ def _matrix_strides(strides: tuple[int, ...], shape: Shape) -> tuple[int, int]:
     (rows, columns), (m, n) = strides, shape
     if columns == 1 or n == 1:
         return (rows if m > 1 else max(n, 1)), 1
-    return 1, (columns if n > 1 else max(m, 1))
+    return (rows if m > 1 else 1), columns

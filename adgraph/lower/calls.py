@@ -10,7 +10,7 @@ from adgraph.ir.code import Loops, Routine
 from adgraph.ir.graph import Node, Value
 from adgraph.lower.callee import callee_of, strided_callee_of
 from adgraph.lower.layout import Layout, c_strides
-from adgraph.lower.materialize import matrix_strided
+from adgraph.lower.materialize import product_reads
 from adgraph.lower.nest import Invoke, Load
 from adgraph.lower.places import Places
 from adgraph.lower.storage import Memory, Slot, aligned
@@ -24,7 +24,7 @@ def write_call(places: Places, unit: Unit, node: Node) -> None:
     callee, integers = callee_of(node)
     strided = isinstance(node.op.code, Routine) and node.op.code.strided
     borrowed: list[Slot] = []
-    operands = [_operand(places, unit, v, node, borrowed, strided) for v in node.inputs]
+    operands = [_operand(places, unit, i, node, borrowed) for i in range(len(node.inputs))]
     if strided:
         callee, integers = strided_callee_of(node, [m.strides for m in operands])
     results = [_result(places, v, borrowed) for v in node.outputs]
@@ -46,12 +46,12 @@ def write_call(places: Places, unit: Unit, node: Node) -> None:
         slot.free = True
 
 
-def _operand(
-    places: Places, unit: Unit, value: Value, node: Node, borrowed: list[Slot], strided: bool
-) -> Memory:
-    """An operand as a call needs it: in C order, or a stack of matrices as BLAS reads them."""
+def _operand(places: Places, unit: Unit, number: int, node: Node, borrowed: list[Slot]) -> Memory:
+    """An operand as a call needs it: in C order, or a stack of matrices as products read them."""
+    value = node.inputs[number]
     stored = places.operand(unit, value)
     type = value.type
+    strided = isinstance(node.op.code, Routine) and node.op.code.strided
     if strided and type.ndim > 2:
         stack = node.output.type.shape[:-2]
         stored = aligned(stored, type.shape, len(stack) + 2)
@@ -59,7 +59,7 @@ def _operand(
         type = type.with_shape((*stack, *type.shape[-2:])) if stretched else type
     if isinstance(stored, Memory):
         fits = Layout(value, 0, stored.strides).contiguous(type)
-        if fits or (strided and matrix_strided(stored.strides, type.shape)):
+        if fits or (strided and product_reads(node, number, stored.strides, type.shape)):
             return stored
     borrowed.append(slot := places.kernel.slot(type))
     memory = Memory(slot.pointer, 0, c_strides(type.shape), ())

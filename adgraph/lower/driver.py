@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adgraph.lower.kernel import ModuleSource, compile_modules
+from adgraph.lower.native import Passes
 
 Words = NDArray[np.int64]
 STATUS_BITS = 8
@@ -170,20 +171,21 @@ def scratch_words(steps: Sequence[Step]) -> int:
 
 
 @functools.cache
-def driver_address() -> int:
+def driver_address(passes: Passes = "few") -> int:
     """Return the address of `int64 run(program, sources, scratch)`."""
-    (address,) = compile_modules([ModuleSource(SYMBOL, DRIVER)])
+    (address,) = compile_modules([ModuleSource(SYMBOL, DRIVER, passes)])
     return address
 
 
 @functools.cache
-def driver() -> Callable[[int, int, int], int]:
-    """Return the driver as a fast callable of three addresses; it releases the GIL.
+def driver(passes: Passes = "none") -> Callable[[int, int, int], int]:
+    """Return the driver as a callable of three addresses; it releases the GIL.
 
-    The result is 0, or a code for `failure`. The caller keeps the three memories alive.
+    The result is 0, or a code for `failure`. The caller keeps the three memories alive. A program's
+    first call takes this way, so the code is to be there soon; it takes 1.5 ns more for a pointer.
     """
     prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    return prototype(driver_address())
+    return prototype(driver_address(passes))
 
 
 @functools.cache
@@ -193,7 +195,7 @@ def gather() -> Callable[[Any, int, int], int]:
     `objects` is a ctypes array of `py_object`s, each a C-contiguous array. It holds the GIL and
     costs about a tenth of reading `__array_interface__` in Python.
     """
-    (address,) = compile_modules([ModuleSource(GATHER_SYMBOL, GATHER)])
+    (address,) = compile_modules([ModuleSource(GATHER_SYMBOL, GATHER, "none")])
     prototype = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
     return prototype(address)
 

@@ -91,16 +91,16 @@ def replay(body: Graph) -> Space:
 def fused_nest(
     body: Graph,
     operands: dict[Value, Operand],
-    results: dict[Value, str],
+    results: dict[Value, Target],
     rows: Sequence[str] = (),
 ) -> Nest:
     """Write the kernel of a body.
 
-    `operands` tells the pointer and strides of every input, `results` the pointer of every output;
-    an output that shares its buffer with an input has the input's pointer. `rows` are pointers to
-    one row each, for `kept_rows`.
+    `operands` tells the pointer and strides of every input, `results` those of every output; an
+    output that shares its buffer with an input has the input's pointer. `rows` are pointers to one
+    row each, for `kept_rows`.
     """
-    targets = {v: Target(pointer, c_strides(v.type.shape)) for v, pointer in results.items()}
+    targets = dict(results)
     space = replay(body)
     for value, pointer in zip(kept_rows(space, results), rows, strict=True):
         targets[value] = Target(pointer, _row_strides(space, value))

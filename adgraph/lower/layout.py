@@ -78,9 +78,14 @@ def placed_view(node: Node, shape: Shape, strides: tuple[int, ...]) -> Placed | 
     return node.op.code.place(shape, strides, node.attrs)
 
 
-def box_layout(shape: Shape, index: Index | None) -> tuple[Dim, tuple[int, ...], Shape]:
-    """Return offset, strides and shape of a box (None: all) of a C-contiguous array."""
-    strides = c_strides(shape)
+def box_layout(
+    shape: Shape, index: Index | None, within: tuple[int, ...] | None = None
+) -> tuple[Dim, tuple[int, ...], Shape]:
+    """Return offset, strides and shape of a box (None: all) of an array.
+
+    That has the strides `within`, by default those of C order.
+    """
+    strides = c_strides(shape) if within is None else within
     if index is None:
         return 0, strides, shape
     offset: Dim = 0
@@ -92,6 +97,11 @@ def box_layout(shape: Shape, index: Index | None) -> tuple[Dim, tuple[int, ...],
             steps.append(stride * at.step)
             sizes.append(at.size)
     return offset, tuple(steps), tuple(sizes)
+
+
+def walk_alike(shape: Shape, strides: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    """Tell whether strides lead to the same elements of an array of some shape."""
+    return all(n == 1 or a == b for n, a, b in zip(shape, strides, others, strict=True))
 
 
 def box_offset(strides: tuple[int, ...], index: Index | None) -> Dim:

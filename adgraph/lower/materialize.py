@@ -17,6 +17,7 @@ from adgraph.ir.op import Kind, Op
 from adgraph.ir.types import Shape
 from adgraph.lower.columns import worth_copying
 from adgraph.lower.layout import Layout, c_strides, view_layout
+from adgraph.lower.tiles import tile_for
 from adgraph.ops.constant import copy
 from adgraph.ops.shape import broadcast, reshape
 
@@ -55,7 +56,7 @@ class _Copier:
         if node.op.kind is Kind.VIEW:
             self._place_view(node, inputs)
             return
-        settled = tuple(self._settle(v, node) for v in inputs)
+        settled = tuple(self._settle(v, node, i) for i, v in enumerate(inputs))
         new = Node(node.op, settled, node.outputs, node.attrs, node.origin)
         self._append(new)
         for value in node.outputs:
@@ -64,12 +65,12 @@ class _Copier:
         if node.op.kind is not Kind.CONSTANT:
             self._owners.update(node.outputs)
 
-    def _settle(self, value: Value, node: Node) -> Value:
+    def _settle(self, value: Value, node: Node, operand: int) -> Value:
         """Return an operand as the node can read it, copied if need be."""
         code = node.op.code
         if isinstance(code, Routine) and code.strided:
             value = self._stretched(value, node)
-            fits = matrix_strided(self._layouts[value].strides, value.type.shape)
+            fits = product_reads(node, operand, self._layouts[value].strides, value.type.shape)
         elif isinstance(code, (Loops, Routine)):
             fits = self._layouts[value].contiguous(value.type)
         else:
@@ -141,6 +142,24 @@ class _Copier:
         layout = self._layouts[value]
         whole = layout.contiguous(value.type) and layout.root.type.size == value.type.size
         return layout.root if whole else value
+
+
+def product_reads(node: Node, operand: int, strides: tuple[int, ...], shape: Shape) -> bool:
+    """Whether a product can read one of its operands where it is.
+
+    Generated products read any matrices, BLAS also vectors of which the last element comes first.
+    """
+    if matrix_strided(strides, shape):
+        return True
+    (m, k), n = node.inputs[-2].type.shape[-2:], node.inputs[-1].type.shape[-1]
+    factor = operand - len(node.inputs) + 2
+    if factor < 0 or batch_stride(strides, shape) is None:
+        return False
+    if not all(isinstance(extent, int) for extent in (m, n, k)):
+        return False
+    if (m, n)[factor] == 1 and strides[-1 - factor]:
+        return True
+    return tile_for(node.inputs[-1].type.dtype.str[1:], m, n, k, turned=False) is not None
 
 
 def matrix_strided(strides: tuple[int, ...], shape: Shape) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from adgraph.ir.types import ArrayType, Index, Shape
-from adgraph.lower.layout import box_layout
+from adgraph.ir.types import ArrayType, Shape
 from adgraph.lower.nest import (
     Access,
     Load,
@@ -23,19 +22,18 @@ RESULT, SOURCE = "b0", "a0"
 
 def box_nest(
     result: ArrayType,
-    index: Index | None,
+    shape: Shape,
+    target: tuple[int, ...],
     strides: tuple[int, ...] | None,
     literal: float = 0.0,
     *,
     add: bool = False,
-) -> tuple[Nest, int]:
-    """Write the nest that fills the box of a result, and return it with the box's offset.
+) -> Nest:
+    """Write the nest that fills a box of a result: the box's shape, its strides in `target`.
 
     `strides` are those of the operand (aligned to the box's axes), or None to fill with `literal`;
     with `add` the operand is added to what is there.
     """
-    offset, target, shape = box_layout(result.shape, index)
-    assert isinstance(offset, int)
     sizes = Sizes()
     to = Access(RESULT, ()), target
     pointers = [Parameter(RESULT, result.dtype)]
@@ -47,7 +45,7 @@ def box_nest(
         statements = box_statements(shape, to, source, sizes, add=add)
         pointers.insert(0, Parameter(SOURCE, result.dtype))
     name = "fill" if strides is None else "move"
-    return Nest(name, tuple(pointers), sizes.values, statements), offset
+    return Nest(name, tuple(pointers), sizes.values, statements)
 
 
 def box_statements(

@@ -1,13 +1,15 @@
 """Matrix products in loop bodies, and literal arrays there: what must change before nests are made.
 
 In a body a product of vectors, or of small or ragged matrices, is a sum of products: it fuses with
-what is around it, and needs no call. The order of the loops follows the memory order of the
-operands. Literal arrays become operands of the loop. Begin with `prepare_bodies`.
+what is around it, and needs no call. So is, outside of bodies, a product with a vector of a matrix
+that BLAS cannot read where it is: a copy would take as long. The order of the loops follows the
+memory order of the operands. Literal arrays become operands of the loop. Begin with
+`prepare_bodies` and `sum_strided_products`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from adgraph.ir.op import Kind
 from adgraph.ir.prune import own_operands
 from adgraph.ir.types import Constant
 from adgraph.lower.layout import Layout, root_layout, view_layout
+from adgraph.lower.materialize import product_reads
 from adgraph.ops.constant import constant
 from adgraph.ops.elementwise import multiply
 from adgraph.ops.reduction import reduce_sum
@@ -49,7 +52,7 @@ def _known_index(node: Node) -> Node:
 def _prepared(node: Node) -> tuple[Node, ...]:
     """Return a region with its bodies prepared, behind the literal arrays that it now takes."""
     bodies = {
-        key: prepare_bodies(_summed_products(attr))
+        key: prepare_bodies(_summed_products(attr, _is_small_product))
         for key, attr in node.attrs.items()
         if isinstance(attr, Graph)
     }
@@ -102,9 +105,17 @@ def _without_literals(body: Graph, literals: Sequence[Constant]) -> Graph:
 # --- products -------------------------------------------------------------------------------------
 
 
-def _summed_products(body: Graph) -> Graph:
-    """Write the small matrix products of a body as sums."""
-    if not any(_is_small_product(node) for node in body.nodes):
+Layouts = Mapping[Value, Layout]
+
+
+def sum_strided_products(graph: Graph) -> Graph:
+    """Write products with a vector as sums where BLAS cannot read the other factor."""
+    return _summed_products(graph, _is_strided_product)
+
+
+def _summed_products(body: Graph, chosen: Callable[[Node, Layouts], bool]) -> Graph:
+    """Write the chosen matrix products of a body as sums."""
+    if not any(_is_product(node) for node in body.nodes):
         return body
     layouts: dict[Value, Layout] = {v: root_layout(v) for v in body.inputs}
     builder = Builder()
@@ -118,7 +129,7 @@ def _summed_products(body: Graph) -> Graph:
             layouts[node.output] = view or root_layout(node.output)
         operands = [env[v] for v in node.inputs]
         with builder.at(node.origin):
-            if _is_small_product(node):
+            if _is_product(node) and chosen(node, layouts):
                 strides = tuple(layouts[v].strides for v in node.inputs)
                 env[node.output] = _sum_of_products(builder, node, operands, strides)
             else:
@@ -129,13 +140,24 @@ def _summed_products(body: Graph) -> Graph:
     return builder.build([env[v] for v in body.outputs], body.name)
 
 
-def _is_small_product(node: Node) -> bool:
-    """Whether a node is a product of two matrices that BLAS would not make faster."""
-    if not isinstance(node.op.code, Routine) or not node.op.code.strided:
-        return False
+def _is_product(node: Node) -> bool:
+    """Whether a node is a product of two matrices."""
+    code = node.op.code
+    plain = isinstance(code, Routine) and code.strided and not code.adds
+    return plain and all(t.ndim == 2 for t in node.types)
+
+
+def _is_strided_product(node: Node, layouts: Layouts) -> bool:
+    """Whether a product with a vector has a factor that would have to be copied."""
+    m, n = node.output.type.shape
+    return 1 in (m, n) and not all(
+        product_reads(node, i, layouts[v].strides, v.type.shape) for i, v in enumerate(node.inputs)
+    )
+
+
+def _is_small_product(node: Node, layouts: Layouts) -> bool:
+    """Whether BLAS would not make a product faster."""
     a, b = node.types
-    if a.ndim != 2 or b.ndim != 2:
-        return False
     extents = (*a.shape, b.shape[-1])
     most = [upper_bound(n) for n in extents]
     return a.ragged or b.ragged or min(n if n is not None else SMALL for n in most) <= SMALL
@@ -151,11 +173,11 @@ def _sum_of_products(
     """
     (m, k), (_, n) = (t.shape for t in node.types)
     extent = {"m": m, "k": k, "n": n}
-    by_rows = strides[0][1] == 1 or k == 1
+    by_rows = abs(strides[0][1]) <= abs(strides[0][0]) or k == 1
     if n == 1:
         order = "mk" if by_rows else "km"
     elif m == 1:
-        order = "kn" if strides[1][1] == 1 else "nk"
+        order = "kn" if abs(strides[1][1]) <= abs(strides[1][0]) else "nk"
     elif not by_rows:
         order = "kmn"
     else:

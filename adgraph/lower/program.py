@@ -7,14 +7,15 @@ makes one `Call` per kernel. `Program` is what the runtime keeps. Begin with `lo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from adgraph.analysis.cost import node_cost
-from adgraph.analysis.liveness import scratch_types
+from adgraph.analysis.liveness import computes, scratch_types
 from adgraph.analysis.space import Space
+from adgraph.control.assembly import assembly
 from adgraph.errors import DtypeError, Location, message
 from adgraph.ir.code import InnerLoop, Loops, Pieces, Routine
 from adgraph.ir.graph import Graph, Node, Value
@@ -25,18 +26,19 @@ from adgraph.lower.backend import Backend
 from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
-from adgraph.lower.fused import Operand, fused_nest, replay
+from adgraph.lower.fused import Operand, Target, fused_nest, replay
 from adgraph.lower.handover import join_loops
 from adgraph.lower.inner_loops import inner_loop
+from adgraph.lower.joined import joined
 from adgraph.lower.kernel import KernelSource, compile_kernels
-from adgraph.lower.layout import Layout, box_layout, layouts
+from adgraph.lower.layout import Layout, box_layout, c_strides, layouts, walk_alike
 from adgraph.lower.lift import NUMBERS, lifted
 from adgraph.lower.materialize import materialize
 from adgraph.lower.movement import RESULT, SOURCE, box_nest
 from adgraph.lower.nest import Nest
 from adgraph.lower.numba_source import literal, numba_source
 from adgraph.lower.pool import SplitCall, pool, split_address
-from adgraph.lower.products import prepare_bodies
+from adgraph.lower.products import prepare_bodies, sum_strided_products
 from adgraph.lower.real_interface import with_real_interface
 from adgraph.lower.region import write_kernel
 from adgraph.lower.returned import with_copied_outputs
@@ -133,9 +135,11 @@ def arrange(
     """Make the kernels of a program, order them and place their arrays: all but the code."""
     graph = with_real_interface(parts(graph))
     _refuse_unsupported(graph)
-    settled = join_loops(enclose(materialize(fuse(with_copied_outputs(prepare_bodies(graph))))))
+    graph = sum_strided_products(prepare_bodies(graph))
+    settled = join_loops(enclose(materialize(fuse(with_copied_outputs(graph)))))
     if threads > 1:
         settled = with_room(settled, threads)
+    settled = joined(settled)
     return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))
 
 
@@ -336,10 +340,19 @@ class _Writer:
                 yield self._loops_call(node, operands, scratch)
             case Routine():
                 yield from self._routine_calls(node, operands, scratch)
+            case _ if node.op is assembly:
+                yield from self._assembly_calls(node, scratch)
             case _ if "in_place" in node.attrs:
                 yield self._kernel_call(node, operands, scratch)
             case _:
                 yield from self._fused_calls(node, operands, scratch)
+
+    def _assembly_calls(self, node: Node, scratch: tuple[int, ...]) -> Iterator[Call]:
+        """Compute the pieces of an array where they stand, one after the other."""
+        for part in filter(computes, node.attrs["body"].nodes):
+            operands = {v: self._address(v) for v in part.inputs}
+            calls = self._node_calls(part, operands, scratch[: len(scratch_types(part))])
+            yield from (replace(call, node=node) for call in calls)
 
     def _kernel_call(
         self, node: Node, operands: dict[Value, Address], scratch: tuple[int, ...]
@@ -375,7 +388,8 @@ class _Writer:
             given[inside] = Operand(name, layout.strides, text)
         results = {}
         for i, (value, inside) in enumerate(zip(node.outputs, body.outputs, strict=True)):
-            results[inside] = names.setdefault(self._where[value], f"b{i}")
+            name = names.setdefault(self._address(value), f"b{i}")
+            results[inside] = Target(name, self._layouts[value].strides)
         kept, room, work = scratch, scratch[:0], scratch[:0]
         if self._threads > 1 and _is_large(node):
             kept, room, work = scratch[:-2], scratch[-2:-1], scratch[-1:]
@@ -437,22 +451,22 @@ class _Writer:
 
     def _piece_calls(self, node: Node, operands: dict[Value, Address]) -> Iterator[Call]:
         assert isinstance(node.op.code, Pieces)
-        result = node.output.type
-        target = self._where[node.output]
+        result, within = node.output.type, self._layouts[node.output].strides
+        target = self._address(node.output)
         for piece in node.op.code.boxes(node.types, dict(node.attrs)):
             strides: tuple[int, ...] | None = None
+            offset, steps, shape = box_layout(result.shape, piece.index, within)
+            assert isinstance(offset, int)
+            at = {RESULT: (target[0], target[1] + offset * result.dtype.itemsize)}
             if piece.operand is not None:
                 value = node.inputs[piece.operand]
-                if operands[value] == target and piece.index is None:
-                    continue  # computed in place: the whole operand is there already
-                strides = self._aligned(value, box_layout(result.shape, piece.index)[2])
-            nest, offset = box_nest(result, piece.index, strides, piece.literal, add=piece.add)
-            if any(n == 0 for n in box_layout(result.shape, piece.index)[2]):
+                at[SOURCE] = operands[value]
+                strides = self._aligned(value, shape)
+                if at[SOURCE] == at[RESULT] and walk_alike(shape, strides, steps):
+                    continue  # computed in place: the operand is there already
+            if 0 in shape:
                 continue
-            into = (target[0], target[1] + offset * result.dtype.itemsize)
-            at = {RESULT: into}
-            if piece.operand is not None:
-                at[SOURCE] = operands[node.inputs[piece.operand]]
+            nest = box_nest(result, shape, steps, strides, piece.literal, add=piece.add)
             yield from self._nest_calls(node, nest, at, {})
 
     def _aligned(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -477,7 +491,7 @@ class _Writer:
     ) -> Iterator[Call]:
         kernel, sizes = callee_of(node)
         assert isinstance(node.op.code, Routine)
-        result = [self._where[v] for v in node.outputs]
+        result = [self._address(v) for v in node.outputs]
         work = [(ARENA, offset) for offset in scratch]
         if not node.op.code.strided:
             pointers = (*(operands[v] for v in node.inputs), *result, *work)
@@ -486,7 +500,8 @@ class _Writer:
         *start, a, b = node.inputs
         strides = [self._layouts[v].strides for v in (a, b)]
         one_place = operands[a] == operands[b]
-        kernel, sizes = strided_callee_of(node, strides, one_place=one_place)
+        within = self._layouts[node.output].strides
+        kernel, sizes = strided_callee_of(node, strides, result=within, one_place=one_place)
         total = [operands[v] for v in start] or result
         whole = all(self._layouts[v].contiguous(v.type) for v in start)
         if total != result and not (whole and isinstance(kernel, Tile)):
@@ -500,7 +515,7 @@ class _Writer:
     def _copy_call(self, node: Node, value: Value, source: Address) -> Call:
         """Copy an operand to the place of the result, whose type it has."""
         result = node.output.type
-        nest, _ = box_nest(result, None, self._layouts[value].strides, 0.0, add=False)
+        nest = box_nest(result, result.shape, c_strides(result.shape), self._layouts[value].strides)
         at = {RESULT: self._where[node.output], SOURCE: source}
         pointers = tuple(at[p.name] for p in nest.pointers)
         return Call(node, numba_source(nest), pointers, tuple(nest.sizes.values()))

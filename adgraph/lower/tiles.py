@@ -39,7 +39,7 @@ class Tile:
     `columns` and `inner` are extents of the product, or 0 if only known when running. `turned` says
     that neighbours of the right operand's elements are in its columns; `copied` that panels of it
     are copied, in whichever order it is. A `symmetric` product, of a matrix and its transpose, is
-    computed below the diagonal and mirrored.
+    computed below the diagonal and mirrored. Operands may have any strides.
     """
 
     dtype: str
@@ -256,7 +256,8 @@ class _Writer:
         vector = "zeroinitializer"
         for lane in range(self.filled(v)):
             column = r.binary("mul", self.column_b, str(v * self.lanes + lane))
-            element = r.load(self.scalar, b, r.binary("add", column, str(k)))
+            row = r.binary("mul", self.row_b, str(k))
+            element = r.load(self.scalar, b, r.binary("add", column, row))
             new = f"{self.kind} {vector}, {self.scalar} {element}, i64 {lane}"
             vector = r.emit(f"insertelement {new}")
         return vector

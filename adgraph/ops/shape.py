@@ -37,6 +37,8 @@ def _reshape_type(x: ArrayType, *, shape: Shape) -> ArrayType:
 
 def _reshaped(shape: Shape, strides: tuple[int, ...], attrs: Mapping[str, Any]) -> Placed | None:
     """Split and merge axes from the last one on; only axes that follow each other can merge."""
+    if 0 in shape:
+        return 0, (0,) * len(attrs["shape"])
     old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
     result: list[int] = []
     new = list(attrs["shape"])

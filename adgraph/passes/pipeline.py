@@ -158,15 +158,22 @@ def run_pipeline(
     """Run passes in order; return the graph and a report.
 
     `verify` checks the graph after every pass. `dump(name, before, after)` is called for every
-    pass, whatever the environment asks for.
+    pass, whatever the environment asks for. A pass that left a graph as it was is not run on the
+    same one again.
     """
     records = []
+    left: dict[Pass, Graph] = {}
     start = graph
     size = count_nodes(graph)
     for position, step in enumerate(passes):
         hits: Hits = Counter()
         began = time.perf_counter()
-        result = _run(step, graph, hits, verify=verify)
+        if left.get(step) is graph:
+            result = graph
+        else:
+            result = _run(step, graph, hits, verify=verify)
+        if result is graph:
+            left[step] = graph
         seconds = time.perf_counter() - began
         before, size = size, size if result is graph else count_nodes(result)
         records.append(PassRecord(step.name, before, size, dict(hits), seconds))

@@ -8,7 +8,7 @@ applies, until none does. Begin with `Rule` and `rewrite`.
 from __future__ import annotations
 
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,11 +61,13 @@ class Surroundings:
     although the site and all that it is computed from stay the same.
     """
 
-    def __init__(self, builder: Builder, inside: bool) -> None:
+    def __init__(
+        self, builder: Builder, inside: bool, readers: dict[Value, tuple[Reader, ...]]
+    ) -> None:
         self.producer = builder.producer
         self.inside = inside
         self.asked = False
-        self._readers: dict[Value, tuple[Reader, ...]] = {}
+        self._readers = readers
 
     def enter(self, value: Value, more: tuple[Reader, ...]) -> None:
         """Add readers of a value."""
@@ -257,13 +259,14 @@ class Table:
         """Return the groups of which a rule may change a node, and note the others."""
         open: list[_Group] = []
         for group in self.of(node.op):
-            if node in group.settled(inside):
+            settled = group.settled(inside)
+            if node in settled:
                 continue
             makers = self.makers(node.op, node.inputs, producer)
             if group.applicable(node.op, makers, not node.output.type.shape):
                 open.append(group)
             else:
-                group.settled(inside).add(node)
+                settled.add(node)
         return tuple(open)
 
     def concerns(self, graph: Graph, inside: bool) -> bool:
@@ -328,9 +331,7 @@ class _Walk:
         """Tell whether no rule applies to the graph as it is: then it need not be rebuilt."""
         with building() as builder:
             builder.adopt_all(self._graph)
-            self._around = Surroundings(builder, self._inside)
-            for value, found in self._readers.items():
-                self._around.enter(value, found)
+            self._around = Surroundings(builder, self._inside, self._readers)
             return not any(self._applies(builder, node) for node in self._graph.nodes)
 
     def _applies(self, builder: Builder, node: Node) -> bool:
@@ -358,7 +359,7 @@ class _Walk:
     def run(self) -> Graph:
         graph = self._graph
         with building() as builder:
-            self._around = Surroundings(builder, self._inside)
+            self._around = Surroundings(builder, self._inside, {})
             env: dict[Value, Value] = {}
             for value in graph.inputs:
                 self._enter(env, value, builder.adopt(value))
@@ -502,12 +503,13 @@ def _repeats(result: Any, site: Site) -> bool:
 
 def readers(graph: Graph) -> dict[Value, tuple[Reader, ...]]:
     """Map every value to the ops that read it, with the positions of their operands."""
-    found: dict[Value, list[Reader]] = {}
+    found: defaultdict[Value, list[Reader]] = defaultdict(list)
     for node in graph.nodes:
+        op = node.op
         for i, value in enumerate(node.inputs):
-            found.setdefault(value, []).append((node.op, i))
+            found[value].append((op, i))
     for i, value in enumerate(graph.outputs):
-        found.setdefault(value, []).append((None, i))
+        found[value].append((None, i))
     return {value: tuple(listed) for value, listed in found.items()}
 
 

@@ -18,6 +18,8 @@ from adgraph.passes.rewrite import Hits, with_regions
 
 def save(graph: Graph, hits: Hits | None = None) -> Graph:
     """Take what policies save out of its region; whoever reads a name reads what is named."""
+    if _is_plain(graph):
+        return graph
     hits = Counter() if hits is None else hits
     scopes = settled(graph.nodes)
     plain = _without_names(graph, hits)
@@ -27,6 +29,14 @@ def save(graph: Graph, hits: Hits | None = None) -> Graph:
     hits["save"] += sum(scope is not node.origin.scope for node, scope in moved.items())
     nodes = tuple(_in_scope(node, scope, hits) for node, scope in moved.items())
     return replace(plain, nodes=nodes) if nodes != graph.nodes else graph
+
+
+def _is_plain(graph: Graph) -> bool:
+    """Tell whether a graph has neither checkpoints nor names."""
+    return all(
+        node.origin.scope is None and node.op is not named and all(map(_is_plain, node.regions()))
+        for node in graph.nodes
+    )
 
 
 def _without_names(graph: Graph, hits: Hits) -> Graph:

@@ -82,15 +82,19 @@ def _with_inner(plan: Plan, body: Graph) -> Graph:
     return with_snapshots(body, dict(plan.inner)) if plan.inner else body
 
 
-def reversing(taped: TapedLoop) -> Graph:
-    """Return the program that reverses one trip of a loop, with all that leads to its state."""
+def reversed_alone(taped: TapedLoop, plan: Plan) -> Graph:
+    """Return the program of both sweeps of a loop, and nothing else."""
     builder = Builder()
     given = dict.fromkeys((*taped.forward.inputs, *taped.backward.inputs))
     env = {v: builder.adopt(v) for v in given if v not in taped.forward.outputs}
-    _swept(taped, Plan(1), builder, env)(builder, env)
-    node = builder.producer(env[taped.backward.outputs[0]])
-    assert node is not None
-    body: Graph = node.attrs["body"]
+    _swept(taped, plan, builder, env)(builder, env)
+    return builder.build([env[v] for v in taped.backward.outputs])
+
+
+def reversing(taped: TapedLoop) -> Graph:
+    """Return the program that reverses one trip of a loop, with all that leads to its state."""
+    graph = reversed_alone(taped, Plan(1))
+    body: Graph = graph.producers()[graph.outputs[0]].attrs["body"]
     return body
 
 

@@ -7,6 +7,7 @@ may run one program at once. Outputs are fresh arrays, nothing else is allocated
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from adgraph.lower.program import Program
 from adgraph.ops.reduction import nothing_selected
 from adgraph.runtime.arena import Arena, Array, address, new_arena
 from adgraph.runtime.guarded import run_guarded, wants_guards
-from adgraph.runtime.recycling import array_maker
+from adgraph.runtime.recycling import array_maker, new_arrays
 
 SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY, FAILED = 1, 2, 3, 4, 5, 6
 
@@ -34,7 +35,7 @@ class Compiled:
         self.guarded = wants_guards()
         self._words = address(program.words)
         self._pool: list[Arena] = []
-        self._new_arrays = array_maker(program.results)
+        self._is_new = True
         self._count = len(program.graph.inputs) + len(program.graph.outputs)
         self._objects: Callable[..., Any] = ctypes.py_object * self._count
 
@@ -47,12 +48,21 @@ class Compiled:
 
     def _run(self, arrays: Sequence[Array]) -> tuple[list[Array], int]:
         arena = self._take_arena()
-        outputs = self._new_arrays()
+        outputs = self._new_outputs()
         objects = self._objects(*arrays, *outputs)
         gather()(objects, self._count, arena.first_address)
         code = driver()(self._words, arena.sources_address, arena.scratch_address)
         self._pool.append(arena)
         return outputs, code
+
+    def _new_outputs(self) -> list[Array]:
+        """Make arrays for the results; code to use their memory again is for what runs again."""
+        first, self._is_new = self._is_new, False
+        return new_arrays(self.program.results) if first else self._recycled_arrays()
+
+    @functools.cached_property
+    def _recycled_arrays(self) -> Callable[[], list[Array]]:
+        return array_maker(self.program.results)
 
     def _take_arena(self) -> Arena:
         """Take an arena from the pool; another thread may have taken the last one."""

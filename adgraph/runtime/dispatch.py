@@ -211,8 +211,13 @@ class Dispatcher:
         return [e for family in self._families.values() for e in family.entries.values()]
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the program for these arguments, which none of `direct` has taken."""
+        """Call the program for these arguments, which none of `direct` has taken.
+
+        The first call of a program goes by way of Python; what is called again gets a native way.
+        """
         entry, leaves = self._look_up(args, kwargs)
+        if entry is None:
+            return self._run(self.entry(args, kwargs), leaves, args, kwargs)
         direct = entry.direct
         if direct is not None and self._prefer(direct):
             result = direct(args, kwargs)
@@ -222,8 +227,8 @@ class Dispatcher:
 
     def _look_up(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Entry, Sequence[Any]]:
-        """Return the program for these arguments, and their leaves."""
+    ) -> tuple[Entry | None, Sequence[Any]]:
+        """Return the program for these arguments if there is one, and their leaves."""
         for family in self._recent:
             leaves = family.match((args, kwargs))
             if leaves is not None:
@@ -231,7 +236,7 @@ class Dispatcher:
                 if entry is not None:
                     return entry, leaves
         leaves, structure = flatten(self.mark_static(args, kwargs))
-        return self._find(structure, leaves) or self.entry(args, kwargs), leaves
+        return self._find(structure, leaves), leaves
 
     def _prefer(self, call: NativeCall) -> bool:
         """Put a direct call before the others; tell whether it was not among them."""

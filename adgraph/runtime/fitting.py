@@ -10,6 +10,7 @@ makes, ways are compared for `OPEN_TRIPS`, or for all that the tapes have room f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,8 +24,8 @@ from adgraph.ir.graph import Graph, Node
 from adgraph.lower.program import arrange
 from adgraph.passes.pipeline import LAST, Pass, Report, run_pipeline
 from adgraph.passes.rewrite import Hits
-from adgraph.passes.snapshots import Plan, reversing, with_snapshots
-from adgraph.passes.taped import TapedLoop, taped_loops
+from adgraph.passes.snapshots import Plan, reversed_alone, reversing, with_snapshots
+from adgraph.passes.taped import FEWEST_TRIPS, TapedLoop, taped_loops
 from adgraph.schedule.budget import Budget, estimated_seconds, in_bytes
 
 SIZES = 64  # lengths of a segment, and numbers of snapshots, that are tried
@@ -63,20 +64,20 @@ class Choice:
 # --- the curve of one loop ------------------------------------------------------------------------
 
 
-def loop_curve(taped: TapedLoop) -> list[Way]:
+def loop_curve(taped: TapedLoop, several_bytes: int = 0) -> list[Way]:
     """Return bytes, seconds and plan of the ways to reverse a loop.
 
     The first one keeps the tapes, the others are those that no other one beats in both, the fastest
-    first.
+    first. Segments of several trips take so many bytes beside their rows.
     """
     nbytes = taped.trips * taped.row_bytes
     moved = round(expected_trips(taped.forward)) * taped.row_bytes
     seconds = _seconds(taped.forward) + 2 * moving_seconds(moved)
-    ways = [way for way in _ways(taped) if way[0] < nbytes]
+    ways = [way for way in _ways(taped, several_bytes) if way[0] < nbytes]
     return [(nbytes, seconds, None), *_unbeaten(ways, lambda way: way[:2])]
 
 
-def _ways(taped: TapedLoop) -> Iterator[Way]:
+def _ways(taped: TapedLoop, several_bytes: int) -> Iterator[Way]:
     inner = _inner(taped)
     trip = _Trip.of(taped)
     trips = max(taped.trips, OPEN_TRIPS) if taped.is_open else taped.trips
@@ -85,7 +86,7 @@ def _ways(taped: TapedLoop) -> Iterator[Way]:
         if segments > MOST_SEGMENTS:
             continue
         for snapshots in _sizes(max(segments - 1, 1)):
-            nbytes = _nbytes(taped, snapshots, segment)
+            nbytes = _nbytes(taped, snapshots, segment) + several_bytes * (segment > 1)
             again = (advances(segments, snapshots) - (segments - 1)) * segment / trips
             seconds = trip.seconds(taped, segment, again)
             yield nbytes, seconds, Plan(snapshots, segment)
@@ -103,6 +104,22 @@ def _nbytes(taped: TapedLoop, snapshots: int, segment: int) -> int:
         return (snapshots + 1) * taped.state_bytes + segment * taped.row_bytes
     rows = min(snapshots + 1, taped.trips // segment)
     return rows * taped.state_bytes + (segment + taped.trips % segment) * taped.row_bytes
+
+
+def _several_bytes(taped: TapedLoop) -> int:
+    """Return the bytes that segments of two trips take more than those of one, beside their rows.
+
+    One trip hands on in passing what two keep for each other: both are planned.
+    """
+    if not 2 * FEWEST_TRIPS <= taped.trips <= MOST_SEGMENTS:
+        return 0
+    snapshots = math.isqrt(taped.trips)
+    one, two = (
+        _Made(reversed_alone(taped, Plan(snapshots, segment)), 1, Choice({}, 0, 0.0)).peak_bytes
+        - _nbytes(taped, snapshots, segment)
+        for segment in (1, 2)
+    )
+    return two - one
 
 
 @dataclass(frozen=True)
@@ -133,7 +150,7 @@ class _Trip:
 
 def _inner(taped: TapedLoop) -> list[Choice]:
     """Return plans for the loops inside one, with what they change in a trip of it."""
-    all_taped, *others = choices(reversing(taped))
+    all_taped, *others = choices(reversing(taped), is_body=True)
     chosen = _thinned(others, INNER)
     return [
         Choice(c.plans, c.nbytes - all_taped.nbytes, c.seconds - all_taped.seconds) for c in chosen
@@ -167,17 +184,20 @@ def _unbeaten(found: Sequence[Item], measures: Callable[[Item], tuple[int, float
 # --- all loops of a program -----------------------------------------------------------------------
 
 
-def choices(graph: Graph, but: Collection[int] = ()) -> tuple[Choice, ...]:
+def choices(
+    graph: Graph, but: Collection[int] = (), *, is_body: bool = False
+) -> tuple[Choice, ...]:
     """Return plans for the loops of a settled program: the first one keeps all tapes.
 
     The others go from the fastest to that of least bytes. Seconds are those of the whole program.
-    Some loops, by their numbers, keep their tapes in all of them.
+    Some loops, by their numbers, keep their tapes in all of them. The body of a loop is no program
+    that could be planned.
     """
     loops = taped_loops(graph)
     recorded = sum(_seconds(taped.forward) for taped in loops)
     composed = [Choice({}, 0, graph_cost(graph).seconds - recorded)]
     for number, taped in enumerate(loops):
-        curve = loop_curve(taped)
+        curve = loop_curve(taped, 0 if is_body or number in but else _several_bytes(taped))
         composed = _composed(composed, number, curve[:1] if number in but else curve)
     return tuple(composed)
 

@@ -60,14 +60,15 @@ def are_recycled(results: Sequence[ArrayType]) -> bool:
     return sum(type.nbytes for type in results) >= RECYCLED_BYTES
 
 
+def new_arrays(results: Sequence[ArrayType]) -> list[Array]:
+    """Make arrays for results."""
+    return [np.empty(type.shape, type.dtype) for type in results]
+
+
 def array_maker(results: Sequence[ArrayType]) -> Callable[[], list[Array]]:
-    """Return what makes the arrays of results."""
-    wanted = [(type.shape, type.dtype) for type in results]
+    """Return what makes the arrays of results, large ones in memory that is used again."""
+    make = functools.partial(new_arrays, results)
     handler = recycling() if are_recycled(results) else None
-
-    def make() -> list[Array]:
-        return [np.empty(shape, dtype) for shape, dtype in wanted]
-
     return make if handler is None else functools.partial(_with_handler, handler, make)
 
 

@@ -28,6 +28,7 @@ from adgraph.tracing.frames import captured, current, tracing
 from adgraph.tracing.items import items_of
 from adgraph.tracing.loops import is_set, run
 from adgraph.tracing.masked import Masked
+from adgraph.tracing.numpy_api import callbacks
 from adgraph.tracing.numpy_api.compressed import builtin
 from adgraph.tracing.numpy_api.concatenators import CONCATENATORS, concatenated
 from adgraph.tracing.numpy_api.creation import CONSTRUCTORS, contains_tracer
@@ -137,7 +138,7 @@ def rewritten(function: Any, operands: tuple[Any, ...] = ()) -> Any:
     called = getattr(type(function), "__call__", None)  # noqa: B004  the function, not whether
     if isinstance(called, types.FunctionType) and (is_users(called) or is_installed(called)):
         return rewritten(types.MethodType(called, function), operands)
-    return _swapped(function)
+    return callbacks.vectorized(function) if type(function) is np.vectorize else _swapped(function)
 
 
 def _without_source(function: Any) -> Any:
@@ -266,6 +267,8 @@ def _rewritten_callables(x: Any) -> Any:
     return functools.partial(call, x) if callable(x) else x
 
 
+callbacks.CALLS.call = call
+callbacks.CALLS.rewrite = lambda function: rewrite(function, sys.modules[__name__])
 _CALLING_BACK = (np.apply_along_axis, np.apply_over_axes, np.piecewise, np.fromfunction)
 
 REPLACED: dict[Any, Callable[..., Any]] = {

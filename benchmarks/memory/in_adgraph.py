@@ -19,7 +19,8 @@ def ways(program: Program) -> tuple[str, ...]:
 
 
 def _named(fraction: float) -> str:
-    return f"budget {fraction:.3g}" if fraction > 0.34 else f"budget 1/{round(1 / fraction)}"
+    parts = round(1 / fraction)
+    return f"budget 1/{parts}" if fraction == 1 / parts else f"budget {fraction:.3g}"
 
 
 def prepare(program: Program, way: str, arguments: tuple[np.ndarray[Any, Any], ...]) -> Run:

@@ -92,15 +92,6 @@ def test_reading_equals_numpy(indexing: tuple[Any, Any]) -> None:
     assert_agrees(lambda x: x[key], x)
 
 
-def _repeats(x: Any, key: Any) -> bool:
-    """Tell whether a key selects an element twice, which an assignment refuses."""
-    try:
-        chosen = np.arange(x.size).reshape(x.shape)[key]
-    except (IndexError, ValueError):
-        return False
-    return np.unique(chosen).size < chosen.size
-
-
 @given(_indexings(), st.sampled_from(["set", "fill", "add", "multiply"]))
 @settings(max_examples=300)
 def test_writing_equals_numpy(indexing: tuple[Any, Any], how: str) -> None:
@@ -118,7 +109,7 @@ def test_writing_equals_numpy(indexing: tuple[Any, Any], how: str) -> None:
             y[key] *= v
         return y
 
-    if x.ndim and not _repeats(x, key):
+    if x.ndim:
         assert_agrees(written, x, 2.5)
 
 
@@ -150,7 +141,7 @@ def test_derivatives_through_an_index(indexing: tuple[Any, Any]) -> None:
         x[key]
     except (IndexError, ValueError):
         return
-    if x.size and x.ndim and not _repeats(x, key):
+    if x.size and x.ndim:
         check_derivatives(moved, x)
 
 
@@ -167,8 +158,7 @@ KEYS = [
 def test_kernels_read_and_write_as_numpy_does(key: Any) -> None:
     def both(x: Any) -> Any:
         y = x * 2.0
-        if not _repeats(M, key):
-            y[key] += 1.0
+        y[key] += 1.0
         return y, x[key]
 
     for found, wanted in zip(trace(both)(M), both(M), strict=True):
@@ -197,9 +187,7 @@ def test_put_equals_numpy(mode: str, positions: list[int]) -> None:
         np.put(y, positions, [1.5, 2.5, 3.5], mode)
         return y
 
-    wrapped = np.clip(positions, 0, 11) if mode == "clip" else np.mod(positions, 12)
-    if np.unique(wrapped).size == len(positions):
-        assert_agrees(written, M)
+    assert_agrees(written, M)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

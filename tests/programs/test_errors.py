@@ -262,25 +262,6 @@ def test_reading_a_name_that_is_one_array_or_another_is_fine() -> None:
         np.testing.assert_array_equal(trace(one_or_the_other_read)(x), one_or_the_other_read(x))
 
 
-def stores_twice(x: Any) -> Any:
-    y = np.zeros(3)
-    y[np.array([0, 1, 1])] = x[:3]  # here
-    return y
-
-
-def stores_twice_in_a_loop(x: Any) -> Any:
-    y = np.zeros(len(x))
-    for i in range(len(x) - 3):
-        y[[0, 1, 1]] = x[i : i + 3]  # here
-    return y
-
-
-@pytest.mark.parametrize("function", [stores_twice, stores_twice_in_a_loop])
-def test_a_store_at_repeated_indices_is_refused(function: Callable[..., Any]) -> None:
-    text = refused(function, LONG)
-    assert "np.add.at" in text
-
-
 def ragged_after_the_loop(x: Any) -> Any:
     for i in range(1, len(x)):
         part = x[:i] * 2.0

@@ -13,9 +13,9 @@ from adgraph.errors import ShapeError, message
 from adgraph.ir.types import Slice
 from adgraph.ops import shape as ops
 from adgraph.tracing.numpy_api.assembly import resize
+from adgraph.tracing.numpy_api.choosing import writable
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.flat import write_flat
-from adgraph.tracing.numpy_api.indexing import writable
 from adgraph.tracing.numpy_api.reduction import sum as sum_
 from adgraph.tracing.numpy_api.shape import normal_axis, ravel, reshape, strong, transpose
 from adgraph.tracing.numpy_api.table import implements, method, store

@@ -76,19 +76,14 @@ REFUSALS: tuple[Refusal, ...] = (
         _np("asmatrix bmat"),
     ),
     Refusal(
-        "it calls a Python function for one number after another",
-        "write the function for whole arrays, with np.where in place of if",
+        "its results are arrays of Python objects",
+        "use np.vectorize, or write the function for whole arrays",
         _np("frompyfunc"),
     ),
     Refusal(
         "it is about dates and times, and a program holds numbers",
         "convert the dates to numbers outside the traced function",
         _np("busday_count busday_offset datetime_as_string is_busday isnat"),
-    ),
-    Refusal(
-        "it is about the bits of bytes, and has no derivative",
-        "shift and mask integers: (x >> k) & 1",
-        _np("packbits unpackbits"),
     ),
 )
 

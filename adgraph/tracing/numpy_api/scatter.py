@@ -6,7 +6,6 @@ taken in rounds, each of which meets an element at most once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,23 +17,12 @@ from adgraph.ops import indexing as ops
 from adgraph.tracing.masked import FUNCTIONS as MASKED
 from adgraph.tracing.masked import Masked, aligned, check_same, escape, filled, is_masked_key
 from adgraph.tracing.numpy_api.assembly import resize
+from adgraph.tracing.numpy_api.choosing import clamped, writable
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.flat import write_flat
-from adgraph.tracing.numpy_api.indexing import (
-    Selection,
-    basic,
-    clamped,
-    expanded_key,
-    getitem,
-    has_arrays,
-    parts_of,
-    plain,
-    restored,
-    selection,
-    without_bools,
-    writable,
-    written,
-)
+from adgraph.tracing.numpy_api.indexing import getitem, written
+from adgraph.tracing.numpy_api.keys import basic, expanded_key, has_arrays, plain, without_bools
+from adgraph.tracing.numpy_api.selection import Selection, flattened, parts_of, restored, selection
 from adgraph.tracing.numpy_api.shape import broadcast_to, ravel, reshape, transpose
 from adgraph.tracing.numpy_api.table import (
     UFUNC_METHODS,
@@ -116,7 +104,7 @@ def _applies(ufunc: np.ufunc) -> None:
         view, place = chosen.view, chosen.place
         flat = _turned(chosen)
         operands = [parts_of(chosen, b, view) for b in operand]
-        lines = [_flattened(p, chosen) for p in operands]
+        lines = [flattened(p, chosen) for p in operands]
         for at_once in _rounds(name, chosen.indices):
             positions = np.ravel(chosen.indices)[at_once]
             values = [ops.take(p, at_once, axis=place) for p in lines]
@@ -124,13 +112,6 @@ def _applies(ufunc: np.ufunc) -> None:
             changed = as_tracer(changed, view.dtype)
             flat = ops.put(flat, changed, positions, axis=place, unique=True)
         write(view, restored(chosen, flat))
-
-
-def _flattened(pieces: Any, chosen: Selection) -> Any:
-    """Make the axes of the indices one."""
-    count = math.prod(type_of(chosen.indices).shape)
-    before, behind = chosen.flat[: chosen.place], chosen.flat[chosen.place + 1 :]
-    return reshape(pieces, (*before, count, *behind))
 
 
 def _rounds(name: str, indices: Any) -> Iterator[Any]:

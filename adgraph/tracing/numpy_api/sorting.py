@@ -15,8 +15,8 @@ from adgraph.ir.op import type_of
 from adgraph.ops.position import argsort as argsort_op
 from adgraph.ops.search import evensearch
 from adgraph.ops.search import searchsorted as search
+from adgraph.tracing.numpy_api.choosing import take_along_axis, writable
 from adgraph.tracing.numpy_api.creation import asarray
-from adgraph.tracing.numpy_api.indexing import take_along_axis, writable
 from adgraph.tracing.numpy_api.shape import broadcast_to, normal_axis, ravel, reshape
 from adgraph.tracing.numpy_api.table import implements, method, refuse
 from adgraph.tracing.tracer import Tracer, as_tracer, known_value, result_dtype, write

@@ -16,9 +16,9 @@ import numpy as np
 from adgraph.errors import AxisIndexError, DtypeError, ShapeError, message
 from adgraph.ir.op import type_of
 from adgraph.ops.selection import argselect
+from adgraph.tracing.numpy_api.choosing import take_along_axis
 from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.diagonal import diagonal
-from adgraph.tracing.numpy_api.indexing import take_along_axis
 from adgraph.tracing.numpy_api.reduction import mean as mean_
 from adgraph.tracing.numpy_api.reduction import weights_like
 from adgraph.tracing.numpy_api.shape import moveaxis, normal_axes, reshape, strong, transpose

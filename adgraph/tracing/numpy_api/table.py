@@ -137,8 +137,15 @@ def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
         return FUNCTIONS[known](*args)
     op = op_of_ufunc(known)
     if op is None:
-        raise _unknown(f"{'np' if hasattr(np, ufunc.__name__) else MODULE}.{ufunc.__name__}")
+        raise _unknown(_name_of(ufunc))
     return apply_ufunc(op, args)
+
+
+def _name_of(ufunc: np.ufunc) -> str:
+    """Return the name by which users know a ufunc, or what made it of a Python function."""
+    if ufunc.__name__.endswith(" (vectorized)"):
+        return "np.frompyfunc"
+    return f"{'np' if hasattr(np, ufunc.__name__) else MODULE}.{ufunc.__name__}"
 
 
 def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
