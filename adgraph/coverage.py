@@ -121,6 +121,9 @@ _MODULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "np.fft": ("numpy.fft", _every),
     "scipy.special": ("scipy.special", _is_ufunc),
     "scipy.linalg": ("scipy.linalg", _only_entered),
+    "scipy.fft": ("scipy.fft", _only_entered),
+    "scipy.integrate": ("scipy.integrate", _only_entered),
+    "scipy.signal": ("scipy.signal", _only_entered),
     "math": ("math", _only_entered),
 }
 
@@ -163,6 +166,9 @@ TITLES = {
     "np.fft": "`numpy.fft`",
     "scipy.special": "`scipy.special`: all ufuncs, and the Python functions that work",
     "scipy.linalg": "`scipy.linalg`: what works",
+    "scipy.fft": "`scipy.fft`: what works",
+    "scipy.integrate": "`scipy.integrate`: what works",
+    "scipy.signal": "`scipy.signal`: what works, along one axis",
     "math": "`math`: what works on traced numbers",
     "ndarray": "Methods of arrays",
     "ufunc": "Methods of ufuncs",

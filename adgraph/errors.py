@@ -106,6 +106,7 @@ def package_folder(name: str) -> str:
 
 _OWN = (str(Path(__file__).parent), package_folder("numpy"), "<frozen")
 _SKIPPED = (*_OWN, package_folder("scipy"), package_folder("numba"))
+_CONTAINERS = ("numpy.ma", "numpy.polynomial", "numpy.matrixlib", "numpy.testing")
 _DEMO = str(Path(__file__).with_name("demo.py"))  # its loss is a user's program
 
 
@@ -135,12 +136,12 @@ def location_of(error: BaseException) -> Location | None:
 
 
 def library_call() -> str | None:
-    """Name the function of SciPy that the user's line has called, if that is what it did."""
+    """Name the function of SciPy, or of a class of NumPy's, that the user's line has called."""
     frame: FrameType | None = sys._getframe(1)
     name = None
     while frame is not None and frame.f_code.co_filename.startswith(_SKIPPED):
-        if not frame.f_code.co_filename.startswith(_OWN):
-            module = frame.f_globals.get("__name__", "scipy").partition("._")[0]
+        module = frame.f_globals.get("__name__", "scipy").partition("._")[0]
+        if not frame.f_code.co_filename.startswith(_OWN) or module.startswith(_CONTAINERS):
             name = f"{module}.{frame.f_code.co_name}"
         frame = frame.f_back
     return name

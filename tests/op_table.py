@@ -27,6 +27,10 @@ INTERNAL = {
         "the pass `unused` makes it of a decomposition: tests/passes/test_unused.py",
     ),
     "between": "the pass `narrow` makes it of windows",
+    **dict.fromkeys(
+        ("multiply_add", "multiply_subtract", "subtract_product"),
+        "the pass `contract` makes it of products and sums: tests/passes/test_contract.py",
+    ),
     "fused": "the pass of that name makes it",
     "kernel": "the lowering makes it of loops and branches",
     "assembly": "the lowering makes it of joins and what computes their pieces",

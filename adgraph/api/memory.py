@@ -16,7 +16,8 @@ from adgraph.api.function import Function
 from adgraph.curve import CurvePoint, MemoryCurve
 from adgraph.ir.graph import Graph
 from adgraph.looks import count
-from adgraph.lower.program import arrange, may_share
+from adgraph.lower.program import arrange
+from adgraph.lower.sharing import may_share
 from adgraph.passes.pipeline import SETTLED, run_pipeline
 from adgraph.runtime.fitting import Choice, choices
 from adgraph.schedule.pareto import pareto

@@ -127,16 +127,6 @@ def cosh(e: Emitter, x: str) -> str:
 
 
 def tanh(e: Emitter, x: str) -> str:
-    """Write expm1(2 |x|) / (expm1(2 |x|) + 2) with the sign of x."""
-    magnitude = e.abs(x)
-    doubled = _clamp(e, e.add(magnitude, magnitude), 0.0, 44.0)
-    r, n = _reduce_exp(e, doubled)
-    scale = _power_of_two(e, n)
-    t = e.fma(scale, _expm1_series(e, r), e.sub(scale, 1.0))
-    return e.copysign(e.div(t, e.add(t, 2.0)), x)
-
-
-def paired_tanh(e: Emitter, x: str) -> str:
     """Write expm1(-2 |x|) / (exp(-2 |x|) + 1), of which `tanh_slope` has all but the last steps."""
     r, n = _reduce_exp(e, _decay_exponent(e, x))
     growth = _exp_growth(e, r)

@@ -17,15 +17,16 @@ from adgraph.ir.graph import Graph, Node, Scope, Value
 from adgraph.ir.op import Kind
 from adgraph.lower.layout import Layout, layouts
 from adgraph.lower.numba_source import literal
-from adgraph.lower.region import write_kernel
+from adgraph.lower.region import WrittenKernel
 from adgraph.lower.starts import separate_starts
 from adgraph.lower.storage import Memory, Scalar, Stored
 from adgraph.lower.units import is_nest, program_ties, starts_with_literal, tied_operand
+from adgraph.lower.written import WrittenKernels
 
 MOST_UPDATES = 12  # in one kernel
 
 
-def enclose(graph: Graph) -> Graph:
+def enclose(graph: Graph, kernels: WrittenKernels) -> Graph:
     """Return the program with its loops, branches and updates inside `kernel` nodes."""
     graph = separate_starts(graph)
     parts = _parts(graph)
@@ -41,7 +42,9 @@ def enclose(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         if node in at:
-            nodes.append(_with_scratch(_enclosed(at[node], views), found, literals))
+            made = _enclosed(at[node], views)
+            written = kernels.of(made, stored_operands(made, found, literals))
+            nodes.append(with_scratch(made, written))
         elif node not in inside:
             nodes.append(node)
     return Graph(graph.inputs, tuple(nodes), graph.outputs, graph.name)
@@ -188,8 +191,8 @@ def _views_of(value: Value, written: set[Value], views: Mapping[Value, Node]) ->
     return tuple(chain) if value in written else ()
 
 
-def _with_scratch(node: Node, found: dict[Value, Layout], literals: dict[Value, str]) -> Node:
-    written = write_kernel(node, stored_operands(node, found, literals))
+def with_scratch(node: Node, written: WrittenKernel) -> Node:
+    """Say on a kernel which scratch it needs."""
     attrs = {**node.attrs, "scratch": written.scratch}
     return Node(node.op, node.inputs, node.outputs, attrs, node.origin)
 

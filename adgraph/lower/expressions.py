@@ -216,8 +216,6 @@ class Expressions:
         if name in SPECIAL:
             return SPECIAL[name](self, node, arguments)
         if name in vmath.FUNCTIONS:
-            if self.vector is not None and isinstance(node, ast.Call):
-                name = self.vector.facts.function(node)
             function = vmath.FUNCTIONS[name]
             return self.code.vector_math(function, self._arguments(node, arguments, function.arity))
         raise refused(node, f"there is no function `{name}`")

@@ -44,7 +44,7 @@ from adgraph.lower import vmath
 from adgraph.lower.emitter import KERNEL_PARAMETERS, symbol
 from adgraph.lower.native import IRText
 
-FASTMATH = frozenset({"contract", "nsz"})
+FASTMATH = frozenset({"nsz"})
 RAISED = 255  # the status of a kernel in which Numba's own code raised
 
 

@@ -7,9 +7,7 @@ accumulators. `fused_nest` makes a kernel of its own, `fused_statements` a part 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,9 +16,9 @@ from adgraph.ir.code import Expression, Fold, Pieces
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import Dtype
+from adgraph.lower.given import Names, Operand, Target
 from adgraph.lower.layout import box_offset, c_strides
 from adgraph.lower.nest import (
-    AT_START,
     LARGEST_ROW,
     Access,
     Axes,
@@ -41,42 +39,6 @@ from adgraph.lower.nest import (
 )
 
 BLOCKED_FROM = 4096  # a fold over more elements in one loop is cut into blocks
-
-
-@dataclass(frozen=True)
-class Operand:
-    """What a kernel is given for an operand: its elements, or the scalar it always is."""
-
-    pointer: str
-    strides: tuple[int, ...]
-    literal: str | None = None
-    offset: Offset = AT_START
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a kernel puts a result: into elements, or in a variable.
-
-    With `add` it is added to what the elements hold.
-    """
-
-    pointer: str
-    strides: tuple[int, ...]
-    variable: str | None = None
-    offset: Offset = AT_START
-    add: bool = False
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the nests of one kernel share: its integer parameters and the numbers of its scalars."""
-
-    sizes: Sizes = field(default_factory=Sizes)
-    numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    def scalar(self) -> str:
-        """Return a name that no other variable of the kernel has."""
-        return f"t{next(self.numbers)}"
 
 
 def replay(body: Graph) -> Space:

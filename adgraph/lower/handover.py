@@ -16,20 +16,20 @@ from adgraph.control.kernel import kernel
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.prune import prune
-from adgraph.lower.enclose import literal_texts, scope_of, stored_operands
+from adgraph.lower.enclose import literal_texts, scope_of, stored_operands, with_scratch
 from adgraph.lower.layout import layouts
-from adgraph.lower.region import write_kernel
 from adgraph.lower.units import is_nest, program_ties
+from adgraph.lower.written import WrittenKernels
 
 LEAST = 2**20  # bytes handed over: less stays in the cache anyway
 
 
-def join_loops(graph: Graph) -> Graph:
+def join_loops(graph: Graph, kernels: WrittenKernels) -> Graph:
     """Return the program with kernels joined that hand over arrays they need block by block."""
     tried: set[tuple[Node, Node]] = set()
     while (pair := next((p for p in _pairs(graph) if p not in tried), None)) is not None:
         tried.add(pair)
-        graph = _joined(graph, *pair) or graph
+        graph = _joined(graph, *pair, kernels) or graph
     return graph
 
 
@@ -53,7 +53,7 @@ def _handed(graph: Graph, first: Node, second: Node) -> list[Value]:
     return [v for v in used if v.type.shape]
 
 
-def _joined(graph: Graph, first: Node, second: Node) -> Graph | None:
+def _joined(graph: Graph, first: Node, second: Node, kernels: WrittenKernels) -> Graph | None:
     """Return the program with two kernels as one, if that runs in blocks."""
     graph = _parted(graph, first, second)
     between = _between(graph, first, second)
@@ -62,12 +62,11 @@ def _joined(graph: Graph, first: Node, second: Node) -> Graph | None:
     parts = [first, *between, second]
     node = _kernel_of(graph, parts)
     program = _in_order(graph, parts, node)
-    written = write_kernel(node, stored_operands(node, layouts(program), literal_texts(program)))
+    stored = stored_operands(node, layouts(program), literal_texts(program))
+    written = kernels.of(node, stored)
     if not written.in_blocks:
         return None
-    attrs = {**node.attrs, "scratch": written.scratch}
-    node = Node(node.op, node.inputs, node.outputs, attrs, node.origin)
-    return _in_order(graph, parts, node)
+    return _in_order(graph, parts, with_scratch(node, written))
 
 
 def _is_elementwise(node: Node) -> bool:

@@ -3,24 +3,26 @@
 `Instructions` collects lines, opens blocks and converts between types; it knows nothing of kernel
 text. A value has one or more lanes: where lanes meet a scalar, it is spread over them. Literals are
 folded into operands, in the type in which they are used. Floating-point instructions carry the
-flags `contract nsz` and no others: nan and infinities stay exact.
+flag `nsz` and no others: nan and infinities stay exact, and which product and sum are rounded once
+the text says (`adgraph.passes.contract`).
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from adgraph.lower import vmath
+from adgraph.lower import native, vmath
 from adgraph.lower.emitter import SCALARS, Scalar, constant, symbol
 from adgraph.lower.kernel_types import BOOL, INT64, compared_type, computed, operand_type, promoted
 from adgraph.lower.widen import NotWidenedError, wide_symbol, widened
 
 ENTRY = "entry.0"  # no variable has a dot in its name
-FLAGS = "contract nsz"
+FLAGS = "nsz"
 FOLD_FLAGS = "reassoc nsz"
 ORDERS = {
     ast.Eq: "eq",
@@ -117,7 +119,10 @@ def _in_type(kind: Scalar, number: float) -> float:
 
 
 class Instructions:
-    """The lines of one function, the block they go to, and the functions they call."""
+    """The lines of one function, the block they go to, and the functions they call.
+
+    With `any_order` LLVM chooses the order in which scalars are folded, so that it may use vectors.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -126,6 +131,7 @@ class Instructions:
         self.spread: dict[Value, Value] = {}
         self.before: list[str] | None = None
         self.block = ENTRY
+        self.any_order = False
         self._count = 0
 
     # --- lines and blocks -------------------------------------------------------------------------
@@ -162,6 +168,13 @@ class Instructions:
     def branch(self, condition: Value, then: str, orelse: str) -> None:
         """Leave the block for one of two."""
         self.do(f"br i1 {condition.text}, label %{then}, label %{orelse}")
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """Fold scalars in the order in which they come."""
+        before, self.any_order = self.any_order, False
+        yield
+        self.any_order = before
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -256,13 +269,14 @@ class Instructions:
         return self.select(self.compared(order, a, b), a, b)
 
     def fold(self, name: str, instructions: tuple[str, str], total: Value, x: Value) -> Value:
-        """Return the next value of an accumulator; LLVM may choose the order of float folds."""
+        """Return the next value of an accumulator; LLVM may choose the order of scalar folds."""
         kind = total.kind
         total, x = self.alike(total, self.converted(x, kind))
         of_float, of_integer = instructions
         if name in ("fold_maximum", "fold_minimum"):
             return self._folded_extremum(of_float, total, x)
-        instruction = f"{of_float} {FOLD_FLAGS}" if kind.is_float else of_integer
+        flags = FOLD_FLAGS if self.any_order and total.lanes == 1 else FLAGS
+        instruction = f"{of_float} {flags}" if kind.is_float else of_integer
         return Value(self.emit(f"{instruction} {total.typed}, {x.text}"), kind, None, x.lanes)
 
     def vector_math(self, function: vmath.Function, operands: Sequence[Value]) -> Value:
@@ -276,7 +290,8 @@ class Instructions:
         operands = self.alike(*operands)
         lanes = operands[0].lanes
         if lanes == 1:
-            return self.called(symbol(name, kind.code), result, operands)
+            variant = self._variant(name, kind)
+            return self.called(symbol(name, kind.code), result, operands, attributes=variant)
         widened(name, kind.code, lanes)
         self.wide.add((name, kind.code, lanes))
         arguments = ", ".join(x.typed for x in operands)
@@ -284,8 +299,26 @@ class Instructions:
         text = self.emit(f'call {lane_type(result.llvm, lanes)} @"{function}"({arguments})')
         return Value(text, result, None, lanes)
 
+    def _variant(self, name: str, kind: Scalar) -> str:
+        """Return what keeps a call of a function with a branch and names its vector form.
+
+        LLVM would compute both branches for all elements of a loop.
+        """
+        if "label %rare" not in vmath.define(name, kind.code).text:
+            return ""
+        lanes = native.vector_bits() // kind.bits
+        self.wide.add((name, kind.code, lanes))
+        scalar, vector = symbol(name, kind.code), wide_symbol(name, kind.code, lanes)
+        variant = f"_ZGV_LLVM_N{lanes}v_{scalar}({vector})"
+        return f' noinline "vector-function-abi-variant"="{variant}"'
+
     def called(
-        self, function: str, result: Scalar, operands: Sequence[Value], flags: str = ""
+        self,
+        function: str,
+        result: Scalar,
+        operands: Sequence[Value],
+        flags: str = "",
+        attributes: str = "",
     ) -> Value:
         """Call a function by its symbol, with as many lanes of the result as of its operands."""
         lanes = operands[0].lanes
@@ -293,9 +326,8 @@ class Instructions:
         parameters = ", ".join(x.type for x in operands)
         arguments = ", ".join(x.typed for x in operands)
         self.declarations.add(f'declare {kind} @"{function}"({parameters})')
-        return Value(
-            self.emit(f'call {flags}{kind} @"{function}"({arguments})'), result, None, lanes
-        )
+        text = self.emit(f'call {flags}{kind} @"{function}"({arguments}){attributes}')
+        return Value(text, result, None, lanes)
 
     # --- memory -----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from adgraph.ir.dims import (
 )
 from adgraph.ir.types import Dtype
 from adgraph.lower.dependence import accesses, factor, independent, number_of, touches
-from adgraph.lower.fused import Names
+from adgraph.lower.given import Names
 from adgraph.lower.nest import (
     Access,
     Let,

@@ -33,7 +33,7 @@ ROW = 16  # elements of a row that functions fill in vectors
 
 def joined(graph: Graph) -> Graph:
     """Return the program with its joins computed in place; every value has a layout already."""
-    return _Joiner(graph).run()
+    return _Joiner(graph).run() if any(map(pieces_of, graph.nodes)) else graph
 
 
 def pieces_of(node: Node) -> tuple[Piece, ...]:

@@ -3,7 +3,8 @@
 `kernel_ir` takes a kernel's text and gives a module that defines it in the uniform ABI. The kernel
 proper takes pointers that do not alias as arguments; the entry reads them from the table. Where all
 innermost loops pass the check of `vector_loops`, they are written in vectors, and few of LLVM's
-passes are needed; else its own vectorizer does what it can. Begin with `kernel_ir`.
+passes are needed; else only sums are, whose order must not depend on what stands beside them, and
+LLVM's own vectorizer does what it can. Begin with `kernel_ir`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from adgraph.lower.kernel_types import (
     refused,
 )
 from adgraph.lower.native import IRText
-from adgraph.lower.vector_loops import VectorLoop, vector_loops
+from adgraph.lower.vector_loops import VectorLoop, fold_loops, vector_loops
 from adgraph.lower.vector_source import (
     LONGEST_STRAIGHT,
     Trip,
@@ -35,7 +36,7 @@ from adgraph.lower.vector_source import (
     lanes_of,
     straight_trips,
 )
-from adgraph.lower.widen import NotWidenedError, closure
+from adgraph.lower.widen import NotWidenedError, closure, wide_symbol
 
 BODY = "adgraph.body"
 ATTRIBUTES = 'nounwind "stackrealign"'  # else vectors on the stack may lie across cache lines
@@ -48,21 +49,44 @@ def kernel_ir(
     tree = read_kernel(text, dtypes, sizes)
     loops = vector_loops(tree) if vectors else None
     if loops is not None:
+        function = _Function(tree, loops)
         try:
-            return IRText(symbol, _module(tree, loops, symbol), passes="few")
+            return IRText(symbol, _module(function.text(), tree, symbol), passes="few")
         except NotWidenedError:
             pass  # LLVM's vectorizer knows more ways
-    return IRText(symbol, _module(tree, {}, symbol))
+    return IRText(symbol, _module(_with_ordered_folds(tree), tree, symbol, all_passes=True))
 
 
-def _module(tree: KernelTree, loops: Mapping[ast.For, VectorLoop], symbol: str) -> str:
+def _with_ordered_folds(tree: KernelTree) -> Instructions:
+    """Write a kernel for LLVM's vectorizer, but for the loops whose sums have an order."""
+    loops = fold_loops(tree)
+    while True:
+        function = _Function(tree, loops, any_order=True)
+        try:
+            return function.text()
+        except NotWidenedError:
+            loops = {loop: facts for loop, facts in loops.items() if loop is not function.refused}
+
+
+def _module(
+    function: Instructions, tree: KernelTree, symbol: str, *, all_passes: bool = False
+) -> str:
     """Write the kernel, the functions that it calls, and its entry."""
-    function = _Function(tree, loops).text()
     wide = closure(function.wide)
     declared = function.declarations.union(*(part.declarations for part in wide))
     declarations = vmath.link("\n".join(sorted(declared)) + "\n")
-    parts = (declarations, *(part.text for part in wide), *function.lines, *_entry(tree, symbol))
-    return "\n".join((*parts, ""))
+    kept = _used([wide_symbol(*key) for key in sorted(function.wide)]) if all_passes else []
+    parts = [declarations, *kept, *(part.text for part in wide), *function.lines]
+    return "\n".join((*parts, *_entry(tree, symbol), ""))
+
+
+def _used(symbols: Sequence[str]) -> list[str]:
+    """Keep vector forms until LLVM has chosen which loops to write in vectors."""
+    if not symbols:
+        return []
+    pointers = ", ".join(f'ptr @"{symbol}"' for symbol in symbols)
+    kind = f"[{len(symbols)} x ptr]"
+    return [f'@llvm.used = appending global {kind} [{pointers}], section "llvm.metadata"']
 
 
 def _entry(tree: KernelTree, symbol: str) -> list[str]:
@@ -94,8 +118,12 @@ class _Vector:
 class _Function:
     """The kernel proper: its statements one after the other."""
 
-    def __init__(self, tree: KernelTree, loops: Mapping[ast.For, VectorLoop]) -> None:
+    def __init__(
+        self, tree: KernelTree, loops: Mapping[ast.For, VectorLoop], *, any_order: bool = False
+    ) -> None:
+        self.refused: ast.For | None = None
         self._scope = Expressions(tree)
+        self._scope.code.any_order = any_order
         self._loops = loops
         self._exits: list[str] = []
         self._closed = False
@@ -230,6 +258,7 @@ class _Function:
             lanes, one = self._lanes(loop), literal(INT64, 1)
             kept = self._kept if self._kept and self._kept.inner is loop else None
             writer = VectorLoopWriter(self._scope, loop, self._loops[loop], lanes, kept)
+            self.refused = loop
             writer.write(start, stop, lambda a, b: self._counted(loop, a, b, one, None))
         elif step.number is None:
             trips = self._trips(start, stop, step)

@@ -2,7 +2,8 @@
 
 Two nests over the same extents become one if every pair of accesses to one pointer, at least one
 of them a store, is either to the same element in the same iteration, or to elements that no two
-iterations have in common. Begin with `merged`.
+iterations have in common. Nests over the ends of rows join those over the rows themselves
+(`adgraph.lower.ends`). Begin with `merged`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from adgraph.ir.dims import Dim, nonnegative
-from adgraph.lower.nest import Access, Let, Load, Loop, Remark, Sizes, Statement, Store
+from adgraph.lower.ends import computes, joins_rows, known_number
+from adgraph.lower.nest import Access, Load, Loop, Remark, Sizes, Statement, Store
 
-MOST_ARRAYS = 16  # more streams than this are too many for the caches and registers
+MOST_ARRAYS = 16  # more streams than this are too many for the registers of one loop,
+MOST_WITH_ONE_MORE = 20  # unless a nest shares all of its arrays but one with the other
 
 
 def merged(statements: Iterable[Statement], sizes: Sizes) -> tuple[Statement, ...]:
@@ -28,10 +31,10 @@ def merged(statements: Iterable[Statement], sizes: Sizes) -> tuple[Statement, ..
         joined = None
         if result and isinstance(statement, Loop) and isinstance(last := result[-1], Loop):
             joined = _joined(last, statement, tuple(remarks), sizes)
-        if joined is None:
-            result += [*remarks, statement]
-        else:
+        if joined is not None:
             result[-1] = joined
+        elif not (isinstance(statement, Loop) and joins_rows(result, statement, sizes)):
+            result += [*remarks, statement]
         remarks = []
     return (*result, *remarks)
 
@@ -41,7 +44,7 @@ def _joined(first: Loop, second: Loop, between: tuple[Statement, ...], sizes: Si
     if not (_plain(first) and _plain(second)) or _loops(first) != _loops(second):
         return None
     one, other = list(_accesses(first)), list(_accesses(second))
-    if len({a.pointer for a, _ in (*one, *other)}) > MOST_ARRAYS:
+    if not _fit_together({a.pointer for a, _ in one}, {a.pointer for a, _ in other}):
         return None
     loops = dict(_loops(first))
     for a, a_stored in one:
@@ -52,6 +55,12 @@ def _joined(first: Loop, second: Loop, between: tuple[Statement, ...], sizes: Si
     return _concatenated(first, second, between)
 
 
+def _fit_together(one: set[str], other: set[str]) -> bool:
+    """Whether a loop over the arrays of both is better than two: what they share is read once."""
+    most = MOST_WITH_ONE_MORE if min(len(one - other), len(other - one)) <= 1 else MOST_ARRAYS
+    return len(one | other) <= most
+
+
 def _plain(loop: Loop) -> bool:
     """Whether a nest only loads, computes and stores in its innermost loop, and folds nothing."""
     if loop.blocked or loop.before or loop.after:
@@ -59,12 +68,7 @@ def _plain(loop: Loop) -> bool:
     inner = [s for s in loop.body if isinstance(s, Loop)]
     if inner:
         return len(loop.body) == 1 and _plain(inner[0])
-    return all(isinstance(s, (Load, Store, Remark)) or _computes(s) for s in loop.body)
-
-
-def _computes(statement: Statement) -> bool:
-    """Whether a statement gives a new scalar: a fold goes on with an old one."""
-    return isinstance(statement, Let) and statement.name not in statement.operands
+    return all(isinstance(s, (Load, Store, Remark)) or computes(s) for s in loop.body)
 
 
 def _loops(loop: Loop) -> tuple[tuple[str, str], ...]:
@@ -95,7 +99,7 @@ def _apart(a: Access, b: Access, loops: dict[str, str], sizes: Sizes) -> bool:
     """Whether no element is accessed by both, in whatever iterations."""
     if a.terms != b.terms:
         return False
-    strides = {index: _number(stride, sizes) for index, stride in a.terms}
+    strides = {index: known_number(stride, sizes) for index, stride in a.terms}
     if None in strides.values():
         return False
     distance: Dim = a.offset.dim - b.offset.dim
@@ -104,18 +108,11 @@ def _apart(a: Access, b: Access, loops: dict[str, str], sizes: Sizes) -> bool:
         return True
     span = 0
     for index, step in strides.items():
-        extent = _number(loops[index], sizes)
+        extent = known_number(loops[index], sizes)
         if extent is None or step is None:
             return False
         span += abs(step) * max(extent - 1, 0)
     return nonnegative(distance - span - 1) or nonnegative(-distance - span - 1)
-
-
-def _number(text: str, sizes: Sizes) -> int | None:
-    """The value of a printed integer, if it is a literal or a parameter."""
-    sign, name = (-1, text[1:]) if text.startswith("-") else (1, text)
-    value = int(name) if name.isdigit() else sizes.values.get(name)
-    return None if value is None else sign * value
 
 
 def _concatenated(first: Loop, second: Loop, between: tuple[Statement, ...]) -> Loop:

@@ -117,19 +117,18 @@ def _summed_products(body: Graph, chosen: Callable[[Node, Layouts], bool]) -> Gr
     """Write the chosen matrix products of a body as sums."""
     if not any(_is_product(node) for node in body.nodes):
         return body
-    layouts: dict[Value, Layout] = {v: root_layout(v) for v in body.inputs}
+    layouts = _likely_layouts(body)
+    summed = {node for node in body.nodes if _is_product(node) and chosen(node, layouts)}
+    if not summed:
+        return body
     builder = Builder()
     builder.inputs.extend(body.inputs)
     builder._owned.update(body.inputs)
     env = {v: v for v in body.inputs}
     for node in body.nodes:
-        layouts.update((v, root_layout(v)) for v in node.outputs)
-        if node.op.kind is Kind.VIEW:
-            view = view_layout(node, node.inputs[0].type, layouts[node.inputs[0]])
-            layouts[node.output] = view or root_layout(node.output)
         operands = [env[v] for v in node.inputs]
         with builder.at(node.origin):
-            if _is_product(node) and chosen(node, layouts):
+            if node in summed:
                 strides = tuple(layouts[v].strides for v in node.inputs)
                 env[node.output] = _sum_of_products(builder, node, operands, strides)
             else:
@@ -138,6 +137,17 @@ def _summed_products(body: Graph, chosen: Callable[[Node, Layouts], bool]) -> Gr
                 )
                 env.update(zip(node.outputs, results, strict=True))
     return builder.build([env[v] for v in body.outputs], body.name)
+
+
+def _likely_layouts(body: Graph) -> Layouts:
+    """Return where values are if what is no view yet will be a copy."""
+    found = {v: root_layout(v) for v in body.inputs}
+    for node in body.nodes:
+        found.update((v, root_layout(v)) for v in node.outputs)
+        if node.op.kind is Kind.VIEW:
+            view = view_layout(node, node.inputs[0].type, found[node.inputs[0]])
+            found[node.output] = view or root_layout(node.output)
+    return found
 
 
 def _is_product(node: Node) -> bool:

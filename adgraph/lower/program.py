@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.analysis.cost import node_cost
 from adgraph.analysis.liveness import computes, scratch_types
-from adgraph.analysis.space import Space
 from adgraph.control.assembly import assembly
 from adgraph.errors import DtypeError, Location, message
 from adgraph.ir.code import InnerLoop, Loops, Pieces, Routine
@@ -26,7 +24,8 @@ from adgraph.lower.backend import Backend
 from adgraph.lower.callee import Callee, callee_of, strided_callee_of
 from adgraph.lower.driver import Step, build_program, scratch_words
 from adgraph.lower.enclose import enclose, literal_texts, stored_operands
-from adgraph.lower.fused import Operand, Target, fused_nest, replay
+from adgraph.lower.fused import fused_nest
+from adgraph.lower.given import Operand, Target
 from adgraph.lower.handover import join_loops
 from adgraph.lower.inner_loops import inner_loop
 from adgraph.lower.joined import joined
@@ -40,26 +39,26 @@ from adgraph.lower.numba_source import literal, numba_source
 from adgraph.lower.pool import SplitCall, pool, split_address
 from adgraph.lower.products import prepare_bodies, sum_strided_products
 from adgraph.lower.real_interface import with_real_interface
-from adgraph.lower.region import write_kernel
 from adgraph.lower.returned import with_copied_outputs
+from adgraph.lower.room import is_large, with_room
+from adgraph.lower.sharing import may_share
 from adgraph.lower.split import (
     ROOM,
     Split,
-    most_workspace_bytes,
     pointer_of,
     split_integers,
     split_nest,
     workspace_bytes,
 )
 from adgraph.lower.tiles import Tile, product
+from adgraph.lower.written import WrittenKernels
 from adgraph.passes.fuse import fuse
 from adgraph.passes.parts import parts
 from adgraph.schedule.budget import Budget, schedule_and_plan
-from adgraph.schedule.buffers import MayShare, Plan
+from adgraph.schedule.buffers import Plan
 from adgraph.schedule.schedule import Compute, Free, Schedule
 
 ARENA = 0
-SPLIT_SECONDS = 50e-6  # from here on a kernel gains from several threads
 WORK = "work"  # the pointer to what threads share while they run a kernel
 Address = tuple[int, int]  # source, byte offset
 
@@ -112,8 +111,9 @@ def lower(
 
     Kernels with much work run on up to `threads` threads.
     """
-    settled, schedule, plan = arrange(graph, budget, threads)
-    writer = _Writer(settled, schedule, plan, threads)
+    kernels = WrittenKernels()
+    settled, schedule, plan = arrange(graph, budget, threads, kernels)
+    writer = _Writer(settled, schedule, plan, threads, kernels)
     calls = tuple(writer.calls())
     steps = _link(calls, backend)
     words = build_program(steps)
@@ -130,48 +130,25 @@ def lower(
 
 
 def arrange(
-    graph: Graph, budget: Budget | None = None, threads: int = 1
+    graph: Graph,
+    budget: Budget | None = None,
+    threads: int = 1,
+    kernels: WrittenKernels | None = None,
 ) -> tuple[Graph, Schedule, Plan]:
-    """Make the kernels of a program, order them and place their arrays: all but the code."""
+    """Make the kernels of a program, order them and place their arrays: all but the code.
+
+    What is written of `kernels` on the way is there for the code.
+    """
+    kernels = kernels or WrittenKernels()
     graph = with_real_interface(parts(graph))
     _refuse_unsupported(graph)
     graph = sum_strided_products(prepare_bodies(graph))
-    settled = join_loops(enclose(materialize(fuse(with_copied_outputs(graph)))))
+    fused = materialize(fuse(with_copied_outputs(graph)))
+    settled = join_loops(enclose(fused, kernels), kernels)
     if threads > 1:
         settled = with_room(settled, threads)
     settled = joined(settled)
     return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))
-
-
-def with_room(graph: Graph, threads: int) -> Graph:
-    """Give nodes that may be split room: for what phases leave for others, and threads for all."""
-    room = ArrayType(np.dtype(np.float64), (ROOM,))
-    nodes = []
-    for node in graph.nodes:
-        if _is_fused(node) and _is_large(node):
-            attrs = {**node.attrs, "scratch": (*scratch_types(node), room, _work(node, threads))}
-            node = Node(node.op, node.inputs, node.outputs, attrs, node.origin)
-        nodes.append(node)
-    return Graph(graph.inputs, tuple(nodes), graph.outputs, graph.name)
-
-
-def _work(node: Node, threads: int) -> ArrayType:
-    """Return the type of the workspace that threads share while they run a fused node."""
-    body: Graph = node.attrs["body"]
-    elements = max(v.type.size for n in body.nodes for v in (*n.inputs, *n.outputs))
-    folds = 2 * sum(n.op.kind is Kind.REDUCTION for n in body.nodes)
-    own = [type.nbytes for type in scratch_types(node)]
-    size = most_workspace_bytes(elements, folds, own, threads)
-    return ArrayType(np.dtype(np.float64), (size // 8,))
-
-
-def _is_fused(node: Node) -> bool:
-    return node.op.kind is Kind.REGION and node.op.code is None and "in_place" not in node.attrs
-
-
-def _is_large(node: Node) -> bool:
-    """Whether several threads make up for the time it takes to wake them."""
-    return node_cost(node).seconds > SPLIT_SECONDS
 
 
 def _refuse_unsupported(graph: Graph) -> None:
@@ -218,63 +195,15 @@ def _address(kernel: Callee, compiled: Iterator[int]) -> int:
     return address
 
 
-def may_share(graph: Graph) -> MayShare:
-    """Return what tells which results of a program's kernels may lie where an operand does."""
-    return _Sharing(graph).allows
-
-
-class _Sharing:
-    """Which results may take the buffer of an operand that dies with the node."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._layouts = layouts(graph)
-        self._spaces: dict[Node, Space] = {}
-
-    def allows(self, node: Node, operand: Value, output: Value) -> bool:
-        layout = self._layouts[operand]
-        same_root = [v for v in node.inputs if self._layouts[v].root is layout.root]
-        whole = layout.contiguous(operand.type) and layout.offset == 0
-        root_type = layout.root.type
-        if len(same_root) > 1 or not whole or root_type.nbytes != output.type.nbytes:
-            return False
-        if isinstance(node.op.code, Pieces):
-            return _first_piece_is(node, operand)
-        if isinstance(node.op.code, Routine):
-            adds = node.op.code.adds and operand is node.inputs[0]
-            return adds and operand.type == output.type
-        if node.op.kind is not Kind.REGION or operand.type != output.type:
-            return False
-        if "in_place" in node.attrs:
-            pair = node.inputs.index(operand), node.outputs.index(output)
-            return pair in node.attrs["in_place"]
-        if node not in self._spaces:
-            self._spaces[node] = replay(node.attrs["body"])
-        return _elementwise_in_place(node, operand, output, self._spaces[node])
-
-
-def _first_piece_is(node: Node, operand: Value) -> bool:
-    assert isinstance(node.op.code, Pieces)
-    first = node.op.code.boxes(node.types, dict(node.attrs))[0]
-    return first.index is None and first.operand == node.inputs.index(operand)
-
-
-def _elementwise_in_place(node: Node, operand: Value, output: Value, space: Space) -> bool:
-    """Whether no element of the operand is read after the result's element was written."""
-    body: Graph = node.attrs["body"]
-    inside = body.inputs[node.inputs.index(operand)]
-    result = body.outputs[node.outputs.index(output)]
-    place = space.places[result]
-    if not place.inner or space.operands.get(inside) != place.map:
-        return False
-    return space.last_pass(inside) <= place.stage
-
-
 class _Writer:
     """Walks the schedule and writes the calls; knows where every live value is."""
 
-    def __init__(self, graph: Graph, schedule: Schedule, plan: Plan, threads: int) -> None:
+    def __init__(
+        self, graph: Graph, schedule: Schedule, plan: Plan, threads: int, kernels: WrittenKernels
+    ) -> None:
         self._graph = graph
         self._threads = threads
+        self._kernels = kernels
         self._schedule = schedule
         self._plan = plan
         self._layouts = layouts(graph)
@@ -364,7 +293,7 @@ class _Writer:
             if operands[node.inputs[i]] == self._where[node.outputs[k]]
         }
         stored = stored_operands(node, self._layouts, self._texts)
-        written = write_kernel(node, stored, frozenset(shared))
+        written = self._kernels.of(node, stored, frozenset(shared))
         assert written.scratch == node.attrs["scratch"]
         at = {f"a{i}": operands[v] for i, v in enumerate(node.inputs)}
         at.update((f"b{k}", self._where[v]) for k, v in enumerate(node.outputs))
@@ -391,7 +320,7 @@ class _Writer:
             name = names.setdefault(self._address(value), f"b{i}")
             results[inside] = Target(name, self._layouts[value].strides)
         kept, room, work = scratch, scratch[:0], scratch[:0]
-        if self._threads > 1 and _is_large(node):
+        if self._threads > 1 and is_large(node):
             kept, room, work = scratch[:-2], scratch[-2:-1], scratch[-1:]
         rows = {(ARENA, offset): f"r{i}" for i, offset in enumerate(kept)}
         names.update(rows)
@@ -411,7 +340,7 @@ class _Writer:
         Of the pointers in `own` every thread has its own, of so many bytes.
         """
         nest = self._lifted(nest, at)
-        splits = split_nest(nest, own) if self._threads > 1 and _is_large(node) else ()
+        splits = split_nest(nest, own) if self._threads > 1 and is_large(node) else ()
         most = scratch_types(node)[-1].nbytes if WORK in at else 0
         needed = max((workspace_bytes(split, own, self._threads) for split in splits), default=0)
         if needed > most or all(split.count == 1 for split in splits):

@@ -2,7 +2,8 @@
 
 The time of a recurrence is that of the chain from trip to trip. In `(a + x + b) / 9` with `x` of
 the trip before, the chain has two additions and a division; `(a + b + x) * (1 / 9)` is one addition
-and one product, and the rest of the sum does not wait. Begin with `shortened`.
+and one product, and the rest of the sum does not wait. What else reads parts of a sum does not
+matter: a value has the same bits whether or not its parts are kept. Begin with `shortened`.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from adgraph.lower.fused import Names
+from adgraph.lower.given import Names
 from adgraph.lower.nest import Let, Load, Range, Remark, Set, Start, Statement, Stop, Store
 from adgraph.lower.numba_source import literal
 
 SUM, QUOTIENT, PRODUCT = "{0} + {1}", "{0} / {1}", "{0} * {1}"
+WITH_PRODUCT = {  # sums of a product and the last operand, with the text of the product
+    "fma({0}, {1}, {2})": PRODUCT,
+    "fma(-{0}, {1}, {2})": "-{0} * {1}",
+}
 _NUMBER = re.compile(r"(?:float32\()?(-?\d[\d.e+-]*)\)?")
 
 
@@ -32,7 +37,8 @@ def shortened(loop: Range, names: Names) -> Range:
         return loop
     total = body.total()
     if total is not None:
-        return replace(loop, body=(*loop.body[:total], body.fold(total), *loop.body[total + 1 :]))
+        fold = body.fold(total, names)
+        return replace(loop, body=(*loop.body[:total], *fold, *loop.body[total + 1 :]))
     return replace(loop, body=tuple(_remarked(list(body.rewritten(names)))))
 
 
@@ -44,11 +50,19 @@ def _remarked(statements: list[Statement]) -> Iterator[Statement]:
 
 
 @dataclass(frozen=True)
+class _Addend:
+    """A variable, or a product, and the text of what adds it to a sum."""
+
+    operands: tuple[str, ...]
+    text: str = SUM
+
+
+@dataclass(frozen=True)
 class _Sum:
     """A sum of several addends: the numbers of the statements it is made of, the addends."""
 
     parts: tuple[int, ...]
-    addends: tuple[str, ...]
+    addends: tuple[_Addend, ...]
 
 
 class _Body:
@@ -61,8 +75,11 @@ class _Body:
         self.statements = statements
         self.sets: dict[str, list[int]] = {}
         self.reads: Counter[str] = Counter()
+        self.readers: dict[str, list[int]] = {}
         for i, statement in enumerate(statements):
             self.reads.update(read_by(statement))
+            for name in dict.fromkeys(read_by(statement)):
+                self.readers.setdefault(name, []).append(i)
             for name in set_by(statement):
                 self.sets.setdefault(name, []).append(i)
         self.recurrent = self._recurrent()
@@ -100,26 +117,32 @@ class _Body:
         (name,) = self.recurrent
         first, last = sorted(self.late)
         step, end = self.statements[first], self.statements[last]
-        if not isinstance(step, Let) or step.operands.count(name) != 1 or not _is_sum(step):
+        if not isinstance(step, Let) or step.operands.count(name) != 1:
+            return None
+        if _Addend((name,)) not in _addends(step):
             return None
         moved = isinstance(end, Set) and (end.name, end.text) == (name, step.name)
         return first if moved and self.reads[step.name] == 1 else None
 
-    def fold(self, total: int) -> Let:
-        """The addition to a sum over all trips, in whatever order is fast."""
+    def fold(self, total: int, names: Names) -> Iterator[Let]:
+        """Add to a sum over all trips, in whatever order is fast."""
         step = self.statements[total]
         assert isinstance(step, Let)
         (name,) = self.recurrent
-        first, second = step.operands
-        operands = (name, second if first == name else first)
-        return replace(step, text="fold_add({0}, {1})", operands=operands)
+        (addend,) = (a for a in _addends(step) if a.operands != (name,))
+        operand = addend.operands[0]
+        if addend.text in WITH_PRODUCT:
+            operand = names.scalar()
+            product = WITH_PRODUCT[addend.text]
+            yield replace(step, name=operand, text=product, operands=addend.operands)
+        yield replace(step, text="fold_add({0}, {1})", operands=(name, operand))
 
     # --- sums -------------------------------------------------------------------------------------
 
     def rewritten(self, names: Names) -> Iterator[Statement]:
         """Write the statements, with what waits at the end of every sum."""
         sums = {s.parts[-1]: s for s in self._sums()}
-        gone = {i for s in sums.values() for i in s.parts}
+        gone = self._gone(sums)
         for i, statement in enumerate(self.statements):
             if i in sums:
                 assert isinstance(statement, Let)
@@ -127,56 +150,74 @@ class _Body:
             elif i not in gone:
                 yield self._product(i, statement)
 
+    def _gone(self, sums: Mapping[int, _Sum]) -> set[int]:
+        """The parts of sums that nothing else reads."""
+        gone: set[int] = set()
+        for i in sorted({i for s in sums.values() for i in s.parts[:-1]}, reverse=True):
+            (name,) = set_by(self.statements[i])
+            inside = gone.union(top for top, s in sums.items() if i in s.parts)
+            if gone.union(inside).issuperset(self.readers[name]):
+                gone.add(i)
+        return gone - sums.keys()
+
     def _sums(self) -> Iterator[_Sum]:
         for i in sorted(self.late):
-            statement = self.statements[i]
-            if not _is_sum(statement) or self._inner(i):
+            if not _is_sum(self.statements[i]) or self._is_inner(i):
                 continue
             parts, addends = self._flat(i)
-            waiting = [self._waits(name, i) for name in addends]
+            waiting = [any(self._waits(name, i) for name in a.operands) for a in addends]
             if len(addends) < 3 or all(waiting) or not any(waiting):
                 continue
-            pairs = sorted(zip(waiting, range(len(addends)), addends, strict=True))
-            yield _Sum(tuple(parts), tuple(name for *_, name in pairs))
+            ranks = [(w, a.text != SUM) for w, a in zip(waiting, addends, strict=True)]
+            order = sorted(range(len(addends)), key=ranks.__getitem__)
+            yield _Sum(tuple(parts), tuple(addends[k] for k in order))
 
     def _waits(self, name: str, at: int) -> bool:
         """Whether the value that a variable has at a statement waits for the trip before."""
         before = [i for i in self.sets.get(name, ()) if i < at]
         return before[-1] in self.late if before else name in self.recurrent
 
-    def _inner(self, i: int) -> bool:
-        """Whether a sum is an addend of a larger one and nothing else."""
-        statement = self.statements[i]
-        assert isinstance(statement, Let)
-        name = statement.name
-        if self.reads[name] != 1 or len(self.sets[name]) != 1:
+    def _is_inner(self, i: int) -> bool:
+        """Whether a sum is an addend of larger ones and nothing else."""
+        (name,) = set_by(self.statements[i])
+        return bool(self.readers.get(name)) and all(self._joins(i, j) for j in self.readers[name])
+
+    def _joins(self, i: int, top: int) -> bool:
+        """Whether a sum or product may be written as a part of a sum that adds it."""
+        part, total = self.statements[i], self.statements[top]
+        if not isinstance(part, Let) or not isinstance(total, Let) or part.dtype != total.dtype:
             return False
-        reader = next(j for j, s in enumerate(self.statements) if name in read_by(s))
-        return reader > i and _is_sum(self.statements[reader]) and self._kept(i, reader)
+        name = part.name
+        if len(self.sets[name]) != 1 or i >= top or not self._kept(i, top):
+            return False
+        addends = _addends(total)
+        factors = [n for a in addends if a.text != SUM for n in a.operands]
+        return _Addend((name,)) in addends and name not in factors
 
     def _kept(self, i: int, until: int) -> bool:
         """Whether the addends of a sum are the same at a later statement."""
         names = read_by(self.statements[i])
         return not any(i < at < until for name in names for at in self.sets.get(name, ()))
 
-    def _flat(self, top: int) -> tuple[list[int], list[str]]:
+    def _flat(self, top: int) -> tuple[list[int], list[_Addend]]:
         """The statements that make up a sum, the last one at the end, and its addends in order."""
-        parts, addends = [], []
-        waiting = [top]
-        statement = self.statements[top]
-        assert isinstance(statement, Let)
-        stack = list(reversed(statement.operands))
+        parts: list[int] = []
+        addends: list[_Addend] = []
+        stack = [(addend, top) for addend in reversed(_addends(self.statements[top]))]
         while stack:
-            name = stack.pop()
-            at = self.sets.get(name, [top])
-            part = self.statements[at[0]]
-            inner = len(at) == 1 and at[0] < top and _is_sum(part) and self._inner(at[0])
-            if inner and isinstance(part, Let) and self._kept(at[0], top):
-                parts.append(at[0])
-                stack.extend(reversed(part.operands))
+            addend, reader = stack.pop()
+            at = self.sets.get(addend.operands[0], [top])[0] if addend.text == SUM else top
+            joins = at < reader and self._joins(at, reader) and self._kept(at, top)
+            inner = _addends(self.statements[at]) if joins else []
+            if inner:
+                parts.append(at)
+                stack.extend((part, at) for part in reversed(inner))
+            elif joins and _is_product(self.statements[at]):
+                parts.append(at)
+                addends.append(_Addend(read_by(self.statements[at]), next(iter(WITH_PRODUCT))))
             else:
-                addends.append(name)
-        return [*sorted(parts), *waiting], addends
+                addends.append(addend)
+        return [*sorted(parts), top], addends
 
     def _product(self, i: int, statement: Statement) -> Statement:
         """Multiply by the reciprocal of a literal where a quotient waits."""
@@ -193,16 +234,38 @@ class _Body:
 
 
 def _is_sum(statement: Statement) -> bool:
-    return isinstance(statement, Let) and statement.text == SUM and statement.dtype.kind == "f"
+    return bool(_addends(statement))
 
 
-def _chain(total: Let, addends: tuple[str, ...], names: Names) -> Iterator[Statement]:
-    so_far = addends[0]
-    for name in addends[1:-1]:
-        between = names.scalar()
-        yield replace(total, name=between, operands=(so_far, name))
-        so_far = between
-    yield replace(total, operands=(so_far, addends[-1]))
+def _is_product(statement: Statement) -> bool:
+    return isinstance(statement, Let) and (statement.text, statement.dtype.kind) == (PRODUCT, "f")
+
+
+def _addends(statement: Statement) -> list[_Addend]:
+    """The addends of a sum of floats in order, none for other statements."""
+    match statement:
+        case Let(dtype=dtype, text=text, operands=operands) if dtype.kind == "f":
+            if text == SUM:
+                return [_Addend((name,)) for name in operands]
+            if text in WITH_PRODUCT:
+                return [_Addend(operands[2:]), _Addend(operands[:2], text)]
+    return []
+
+
+def _chain(total: Let, addends: tuple[_Addend, ...], names: Names) -> Iterator[Statement]:
+    first, *others = addends
+    so_far = first.operands[0]
+    if first.text in WITH_PRODUCT:
+        so_far = names.scalar()
+        product = WITH_PRODUCT[first.text]
+        yield replace(total, name=so_far, text=product, operands=first.operands)
+    for addend in others:
+        name = total.name if addend is others[-1] else names.scalar()
+        operands = (so_far, *addend.operands)
+        if addend.text in WITH_PRODUCT:
+            operands = (*addend.operands, so_far)
+        yield replace(total, name=name, text=addend.text, operands=operands)
+        so_far = name
 
 
 def set_by(statement: Statement) -> tuple[str, ...]:

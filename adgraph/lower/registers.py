@@ -21,7 +21,7 @@ from adgraph.ir.dims import (
     upper_bound,
 )
 from adgraph.ir.types import Dtype
-from adgraph.lower.fused import Names
+from adgraph.lower.given import Names
 from adgraph.lower.nest import (
     Access,
     Branch,

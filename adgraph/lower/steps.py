@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from adgraph.ir.code import Piece, Pieces
 from adgraph.ir.graph import Graph, Node, Value
-from adgraph.lower.fused import Operand, Target, fused_statements
+from adgraph.lower.fused import fused_statements
+from adgraph.lower.given import Operand, Target
 from adgraph.lower.layout import placed_view
 from adgraph.lower.nest import Let, Load, Set
 from adgraph.lower.numba_source import literal

@@ -19,7 +19,7 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.types import ArrayType, Dtype, Index, Shape, Slice
 from adgraph.lower import vmath
 from adgraph.lower.callee import Callee
-from adgraph.lower.fused import Names
+from adgraph.lower.given import Names
 from adgraph.lower.movement import box_statements
 from adgraph.lower.nest import Access, Sizes, Statement
 from adgraph.ops.shape import boxed

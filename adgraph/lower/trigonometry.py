@@ -1,9 +1,9 @@
-"""Own sine and cosine in float64, for loops that need both of one argument.
+"""Own sine and cosine in float64.
 
-Both write the same reduction and the same two polynomials of one quarter turn, which LLVM then
-computes once: the pair takes half the time of libmvec's two functions, of which each alone is
-faster. They need fused multiply-add. The polynomials are fdlibm's (k_sin.c, k_cos.c, Sun
-Microsystems, 1993), the reduction is Cody and Waite's (Software Manual for the Elementary
+Both write the same reduction and the same two polynomials of one quarter turn, which LLVM computes
+once where a loop needs both: the pair takes half the time of libmvec's two functions, and each
+alone about theirs. They need fused multiply-add. The polynomials are fdlibm's (k_sin.c, k_cos.c,
+Sun Microsystems, 1993), the reduction is Cody and Waite's (Software Manual for the Elementary
 Functions, 1980) with exact products. Begin with `sin`.
 """
 

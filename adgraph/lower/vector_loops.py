@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adgraph.lower.kernel_types import FOLDS, KernelTree, assignments
-from adgraph.lower.vmath import PAIRED
 
 SHORTEST = 5  # loops of fewer trips are unrolled: their values stay in registers
 
@@ -23,8 +22,7 @@ class VectorLoop:
     """An innermost loop: its index, the variables it gives, and those that are folds.
 
     `stored` pointers are written, `changed` ones read as well.
-    `folds` maps an accumulator to the name of its fold and the expression of what is folded in;
-    `paired` maps calls to the forms of `vmath.PAIRED` that share work.
+    `folds` maps an accumulator to the name of its fold and the expression of what is folded in.
     """
 
     index: str
@@ -32,13 +30,6 @@ class VectorLoop:
     folds: Mapping[str, tuple[str, ast.expr]]
     stored: frozenset[str]
     changed: frozenset[str]
-    paired: Mapping[str, str]
-
-    def function(self, call: ast.Call) -> str:
-        """Return the name of what is called, that of the form that shares work if it can."""
-        assert isinstance(call.func, ast.Name)
-        name = call.func.id
-        return self.paired.get(f"{name} {ast.dump(call.args[0])}", name) if call.args else name
 
     def varies(self, node: ast.expr) -> bool:
         """Tell whether an expression may differ between trips."""
@@ -70,6 +61,19 @@ def vector_loops(tree: KernelTree) -> dict[ast.For, VectorLoop] | None:
         else:
             return None
     return found if deepest_left < deepest else None
+
+
+def fold_loops(tree: KernelTree) -> dict[ast.For, VectorLoop]:
+    """Return the innermost loops with sums that run in vectors, wherever they are."""
+    nodes = (node for statement in tree.body for node in ast.walk(statement))
+    innermost = [n for n in nodes if isinstance(n, ast.For) and all(map(_assigns, n.body))]
+    shared = _shared_variables(tree.body, set()) if innermost else set()
+    found = ((loop, _vector_loop(loop, shared)) for loop in innermost)
+    return {
+        loop: facts
+        for loop, facts in found
+        if facts is not None and any(tree.types[name].is_float for name in facts.folds)
+    }
 
 
 def _innermost(body: Sequence[ast.stmt], depth: int) -> Iterator[tuple[ast.stmt, int]]:
@@ -125,6 +129,11 @@ def _shared_variables(body: Sequence[ast.stmt], assigned: set[str]) -> set[str]:
         elif isinstance(statement, ast.If):
             shared |= _read(statement.test) - assigned
             shared |= _shared_variables(statement.body, set(assigned))
+            shared |= _shared_variables(statement.orelse, set(assigned))
+            assigned -= given
+        elif isinstance(statement, ast.While):
+            shared |= _read(statement.test) - (assigned - given)
+            shared |= _shared_variables(statement.body, assigned - given)
             assigned -= given
         else:
             shared |= _read(statement) - assigned
@@ -162,9 +171,7 @@ def _vector_loop(loop: ast.For, shared: set[str]) -> VectorLoop | None:
     if not _independent(loop.body, index, given, stored):
         return None
     changed = frozenset(stored & _read_elements(loop.body))
-    return VectorLoop(
-        index, frozenset(given), folds, frozenset(stored), changed, _paired(loop.body)
-    )
+    return VectorLoop(index, frozenset(given), folds, frozenset(stored), changed)
 
 
 def _folds(body: Sequence[ast.stmt]) -> dict[str, tuple[str, ast.expr]]:
@@ -219,22 +226,6 @@ def _read_elements(body: Sequence[ast.stmt]) -> set[str]:
         and isinstance(n.value, ast.Name)
         and (isinstance(n.ctx, ast.Load) or isinstance(s, ast.AugAssign))
     }
-
-
-def _paired(body: Sequence[ast.stmt]) -> dict[str, str]:
-    """The calls of which a loop has all that share work with them, and the forms that do."""
-    calls = {
-        (node.func.id, ast.dump(node.args[0]))
-        for node in (n for s in body for n in ast.walk(s) if isinstance(n, ast.Call))
-        if isinstance(node.func, ast.Name) and len(node.args) == 1
-    }
-    arguments = {argument for _, argument in calls}
-    found: dict[str, str] = {}
-    for group in PAIRED:
-        for argument in arguments:
-            if all((name, argument) in calls for name in group):
-                found.update({f"{name} {argument}": form for name, form in group.items()})
-    return found
 
 
 def _independent(body: Sequence[ast.stmt], index: str, given: set[str], stored: set[str]) -> bool:

@@ -2,13 +2,15 @@
 
 Main trips work on whole vectors, several at once if the body is short; the rest is masked where the
 CPU has masks, else scalar. What is the same in all trips is computed before the loop. A fold has
-one accumulator of vectors for each vector of a trip, combined in a fixed order at the end.
+four accumulators, which take its vectors in turns whatever the length of a trip: the order of a sum
+depends on the number of elements alone, not on what else the loop computes.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from adgraph.lower import native, vmath
@@ -29,7 +31,8 @@ from adgraph.lower.vector_loops import VectorLoop
 from adgraph.lower.widen import NotWidenedError, weight
 
 LIGHT, MODERATE = 60, 240  # instructions of a body: four vectors a trip, two, or one
-LONGEST_STRAIGHT = 4  # vectors of a loop of known extent that is written out
+ACCUMULATORS = 4  # of each fold
+LONGEST_STRAIGHT = ACCUMULATORS  # vectors of a loop of known extent that is written out
 NARROWEST = 32  # smaller elements are computed in wider ones
 NEUTRAL = {"fold_add": 0, "fold_multiply": 1}
 REDUCTIONS = {
@@ -91,7 +94,7 @@ class VectorLoopWriter:
 
     def _trips(self, start: Value, stop: Value, scalar_loop: ScalarLoop) -> None:
         """Write trips of several vectors, then of one, then the rest."""
-        cost = sum(_cost(statement, self.facts) for statement in self.loop.body)
+        cost = sum(map(_cost, self.loop.body))
         if has_masks() and start.number is not None and stop.number is not None:
             trips = list(straight_trips(int(start.number), int(stop.number), self.lanes))
             if 0 < len(trips) <= LONGEST_STRAIGHT:
@@ -100,7 +103,8 @@ class VectorLoopWriter:
                 self._join_folds()
                 self._leave_folds()
                 return
-        masked = has_masks() and cost > LIGHT  # a mask costs more than a few short scalar trips
+        # A mask costs more than a few short scalar trips, which would add in another order.
+        masked = has_masks() and (cost > LIGHT or bool(self.facts.folds))
         sizes = (4, 1) if cost <= LIGHT else (1,) if cost > MODERATE else (2,) if masked else (2, 1)
         for size in sizes:
             end = self._whole(start, stop, size * self.lanes)
@@ -108,10 +112,12 @@ class VectorLoopWriter:
             start = end
         if masked:
             self._loop(start, stop, 1, stop)
+        self._join_folds()
         self._leave_folds()
         if not masked:
             self.scope.vector, self.scope.code.before = None, None
-            scalar_loop(start, stop)
+            with self.scope.code.in_order():
+                scalar_loop(start, stop)
 
     def _whole(self, start: Value, stop: Value, size: int) -> Value:
         """The end of the trips of whole vectors."""
@@ -135,14 +141,10 @@ class VectorLoopWriter:
             if number:
                 first = Value(code.emit(f"add nsw i64 {counter}, {number * self.lanes}"), INT64)
             self._body(Trip(first, number, self._part(first, masked_by) if masked_by else WHOLE))
+        self._take_turns(vectors)
         code.do(f"{following} = add nsw i64 {counter}, {vectors * self.lanes}")
         again = Value(code.emit(f"icmp slt i64 {following}, {stop.text}"), BOOL)
-        joined = code.label("joined")
-        code.branch(again, head, joined)
-        code.open(joined)
-        if vectors > 1:
-            self._join_folds()
-        code.jump(after)
+        code.branch(again, head, after)
         code.open(after)
 
     def _part(self, first: Value, stop: Value) -> Part:
@@ -262,7 +264,7 @@ class VectorLoopWriter:
 
     def _fold(self, name: str) -> None:
         code = self.scope.code
-        slot, start = self._accumulator(name)
+        slot, start = self._accumulator(name, self.trip.number)
         total = Value(code.emit(f"load {start.type}, ptr {slot}"), start.kind, None, self.lanes)
         x = self.scope.value(self.facts.folds[name][1])
         after = self._folded(name, total, x)
@@ -271,8 +273,8 @@ class VectorLoopWriter:
             after = Value(code.emit(kept), after.kind, None, self.lanes)
         code.do(f"store {after.typed}, ptr {slot}")
 
-    def _accumulator(self, name: str) -> tuple[str, Value]:
-        key = (name, self.trip.number)
+    def _accumulator(self, name: str, number: int) -> tuple[str, Value]:
+        key = (name, number)
         if key not in self.accumulators:
             fold, kind = self.facts.folds[name][0], self.scope.tree.types[name]
             initial = literal(kind, NEUTRAL[fold]) if fold in NEUTRAL else self._initial(name)
@@ -299,15 +301,30 @@ class VectorLoopWriter:
             raise NotWidenedError("bits of floats")
         return code.arithmetic(operator, total, x, total.kind)
 
-    def _join_folds(self) -> None:
-        """Combine the accumulators of each fold in its first one."""
+    def _take_turns(self, vectors: int) -> None:
+        """Let the next trip begin with the accumulator behind those that this one has used."""
+        if not vectors % ACCUMULATORS:
+            return
         for name in self.facts.folds:
-            parts = [self._loaded(key) for key in self.accumulators if key[0] == name]
-            while len(parts) > 1:
-                pairs = zip(parts[::2], parts[1::2], strict=False)
-                rest = parts[-1:] if len(parts) % 2 else []
-                parts = [*(self._folded(name, a, b) for a, b in pairs), *rest]
-            self.scope.code.do(f"store {parts[0].typed}, ptr {self.accumulators[name, 0][0]}")
+            slots = [self._accumulator(name, number)[0] for number in range(ACCUMULATORS)]
+            values = [self._loaded((name, number)) for number in range(ACCUMULATORS)]
+            for value, number in zip(values, range(ACCUMULATORS), strict=True):
+                self.scope.code.do(f"store {value.typed}, ptr {slots[number - vectors]}")
+
+    def _join_folds(self) -> None:
+        """Combine the accumulators of each fold in its first one, whichever is the next in turn.
+
+        The order is the same from all of them: 0 and 2, 1 and 3, and both.
+        """
+        for name in self.facts.folds:
+            keys = [key for key in self.accumulators if key[0] == name]
+            pairs = [sorted(key for key in keys if key[1] % 2 == odd) for odd in (0, 1)]
+            parts = [self._total(name, map(self._loaded, pair)) for pair in pairs if pair]
+            total = self._total(name, parts)
+            self.scope.code.do(f"store {total.typed}, ptr {self.accumulators[name, 0][0]}")
+
+    def _total(self, name: str, parts: Iterable[Value]) -> Value:
+        return functools.reduce(lambda a, b: self._folded(name, a, b), parts)
 
     def _leave_folds(self) -> None:
         """Combine the lanes of each fold, then its value before the loop."""
@@ -315,7 +332,8 @@ class VectorLoopWriter:
         for name in self.facts.folds:
             lanes = self._loaded((name, 0))
             scope.vector = None
-            total = self._folded(name, scope.variable(name), self._reduced(name, lanes))
+            with scope.code.in_order():
+                total = self._folded(name, scope.variable(name), self._reduced(name, lanes))
             scope.assign(name, total)
             scope.vector = self
 
@@ -363,13 +381,13 @@ def has_masks() -> bool:
     return {"+avx512bw", "+avx512vl"} <= set(native.cpu_features().split(","))
 
 
-def _cost(statement: ast.stmt, facts: VectorLoop) -> int:
+def _cost(statement: ast.stmt) -> int:
     """Estimate the instructions of a statement."""
     cost = 0
     for node in ast.walk(statement):
         if isinstance(node, ast.BinOp | ast.Compare | ast.Subscript | ast.UnaryOp):
             cost += 1
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            name = facts.function(node)
+            name = node.func.id
             cost += weight(name, "f8") if name in vmath.FUNCTIONS else 1
     return cost

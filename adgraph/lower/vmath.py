@@ -2,8 +2,9 @@
 
 `FUNCTIONS` is the table: a name, how its arguments are typed, and its formula. `link` adds to a
 module the functions that it declares, so that they are inlined and vectorized with the loop that
-calls them. Sources of a formula, in this order: an own branch-free approximation, glibc's vector
-math (libmvec) with libm for the tail, SciPy's compiled special functions.
+calls them. Sources of a formula, in this order: an own approximation, glibc's vector math (libmvec,
+for single numbers as well), libm, SciPy's compiled special functions. A function gives the same
+bits wherever it is called, in vectors or alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from adgraph.ops.scipy_special import MODULE, UFUNCS
 from adgraph.ops.special_loops import ELEMENTS, Element
 
 Family = Literal["float", "number", "integer", "predicate"]
+PURE = "memory(none) nounwind willreturn"
 LANES = {"e": {"f8": 8, "f4": 16}, "d": {"f8": 4, "f4": 8}}
 
 
@@ -50,15 +52,16 @@ def _own(formula: Callable[[Emitter, str], str], libm: str) -> Callable[[Emitter
     return emit
 
 
-def _paired(
+def _reduced(
     formula: Callable[[Emitter, str, trigonometry.Libm], str], libm: str
 ) -> Callable[[Emitter, str], str]:
-    """Use an own float64 formula in vectors where libmvec can take what it leaves."""
+    """Use an own float64 formula where libmvec can take what it leaves."""
 
     def emit(e: Emitter, x: str) -> str:
         others = _libm(libm)
-        in_vectors = native.has_fma() and _vector_function(e, libm, 1) is not None
-        return formula(e, x, others) if in_vectors and e.scalar.code == "f8" else others(e, x)
+        own = native.has_fma() and e.scalar.code == "f8"
+        in_vectors = own and _vector_function(e, libm, 1) is not None
+        return formula(e, x, others) if in_vectors else others(e, x)
 
     return emit
 
@@ -71,31 +74,48 @@ def _fused(
 
 
 def _libm(name: str) -> Callable[..., str]:
-    """Call a function of libm; LLVM replaces it by libmvec's in vectorized loops."""
+    """Call a function of libmvec, or of libm where that has none.
+
+    LLVM takes libmvec's own form in vectorized loops; both give the same bits.
+    """
 
     def emit(e: Emitter, *operands: str) -> str:
         function = name + ("f" if e.scalar.code == "f4" else "")
-        parameters = ", ".join([e.type] * len(operands))
-        attributes = "memory(none) nounwind willreturn"
-        e.declarations.add(f"declare {e.type} @{function}({parameters}) {attributes}")
         arguments = ", ".join(f"{e.type} {operand}" for operand in operands)
-        variant = _vector_variant(e, function, len(operands))
-        return e.emit(f"call {e.type} @{function}({arguments}){variant}")
+        vector_function = _vector_function(e, function, len(operands))
+        if vector_function is None:
+            parameters = ", ".join([e.type] * len(operands))
+            e.declarations.add(f"declare {e.type} @{function}({parameters}) {PURE}")
+            return e.emit(f"call {e.type} @{function}({arguments})")
+        lanes, own = _lanes(e), f"one_{function}"
+        e.declarations.update(_for_one(e, own, vector_function, len(operands)))
+        variant = f"_ZGV_LLVM_N{lanes}{'v' * len(operands)}_{own}({vector_function})"
+        call = f"call {e.type} @{own}({arguments})"
+        return e.emit(f'{call} "vector-function-abi-variant"="{variant}"')
 
     return emit
 
 
-def _vector_variant(e: Emitter, function: str, arity: int) -> str:
-    """Return the attribute that names libmvec's version of a function, if there is one."""
-    vector_function = _vector_function(e, function, arity)
-    if vector_function is None:
-        return ""
-    lanes = _lanes(e)
-    vector = f"<{lanes} x {e.type}>"
-    parameters = ", ".join([vector] * arity)
-    e.declarations.add(f"declare {vector} @{vector_function}({parameters})")
-    mapping = f"_ZGV_LLVM_N{lanes}{'v' * arity}_{function}({vector_function})"
-    return f' "vector-function-abi-variant"="{mapping}"'
+def _for_one(e: Emitter, name: str, vector_function: str, arity: int) -> tuple[str, str]:
+    """Return a declaration of a function of libmvec, and one that applies it to single numbers."""
+    vector = f"<{_lanes(e)} x {e.type}>"
+    zeros = f"<{_lanes(e)} x i32> zeroinitializer"
+    lines = []
+    for i in range(arity):
+        lines.append(f"  %first{i} = insertelement {vector} poison, {e.type} %x{i}, i64 0")
+        lines.append(f"  %all{i} = shufflevector {vector} %first{i}, {vector} poison, {zeros}")
+    parameters = ", ".join(f"{e.type} %x{i}" for i in range(arity))
+    arguments = ", ".join(f"{vector} %all{i}" for i in range(arity))
+    definition = (
+        f"define internal {e.type} @{name}({parameters}) noinline {PURE} {{",
+        *lines,
+        f"  %y = call {vector} @{vector_function}({arguments})",
+        f"  %one = extractelement {vector} %y, i64 0",
+        f"  ret {e.type} %one",
+        "}",
+    )
+    declaration = f"declare {vector} @{vector_function}({', '.join([vector] * arity)})"
+    return declaration, "\n".join(definition)
 
 
 def _vector_function(e: Emitter, function: str, arity: int) -> str | None:
@@ -268,6 +288,11 @@ def _multiply_no_nan(e: Emitter, cotangent: str, partial: str) -> str:
     return e.select(e.compare("oeq", cotangent, 0.0), 0.0, e.mul(cotangent, partial))
 
 
+def _multiply_add(e: Emitter, a: str, b: str, c: str) -> str:
+    """Round once where the CPU can: libm would take a hundred times as long."""
+    return e.fma(a, b, c) if native.has_fma() else e.add(e.mul(a, b), c)
+
+
 def _ndtr(e: Emitter, x: str) -> str:
     t = e.mul(x, math.sqrt(0.5))
     return e.mul(e.call("erfc", e.neg(t)), 0.5)
@@ -362,15 +387,12 @@ _ROWS = (
         log1p=_own(approximations.log1p, "log1p"),
         log2=_libm("log2"),
         log10=_libm("log10"),
-        sin=_libm("sin"),
-        cos=_libm("cos"),
-        paired_sin=_paired(trigonometry.sin, "sin"),
-        paired_cos=_paired(trigonometry.cos, "cos"),
+        sin=_reduced(trigonometry.sin, "sin"),
+        cos=_reduced(trigonometry.cos, "cos"),
         tan=_libm("tan"),
         sinh=_own(approximations.sinh, "sinh"),
         cosh=_own(approximations.cosh, "cosh"),
         tanh=_own(approximations.tanh, "tanh"),
-        paired_tanh=_own(approximations.paired_tanh, "tanh"),
         tanh_slope=_fused(approximations.tanh_slope, _tanh_slope),
         arcsin=_libm("asin"),
         arccos=_libm("acos"),
@@ -422,6 +444,7 @@ _ROWS = (
         beta=_widened(_scipy("beta")),
         betaln=_widened(_scipy("betaln")),
     ),
+    *_rows("float", 3, fma=_multiply_add),
     *_rows("number", 1, absolute=arithmetic.absolute, sign=arithmetic.sign),
     *_rows(
         "number",
@@ -462,10 +485,6 @@ _SPECIAL = tuple(
     for name, element in ELEMENTS.items()
 )
 FUNCTIONS = {function.name: function for function in (*_ROWS, *_SPECIAL)}
-PAIRED = (  # forms that share work where a loop has all of a group of one argument
-    {"sin": "paired_sin", "cos": "paired_cos"},
-    {"tanh": "paired_tanh", "tanh_slope": "tanh_slope"},
-)
 _DECLARATION = re.compile(r'^declare [^@\n]*@"?adgraph\.(\w+)\.(\w+)"?\(.*$', re.MULTILINE)
 
 _DECLARED_NAME = re.compile(r'^declare [^@\n]*@"?([^"(\s]+)"?\(', re.MULTILINE)
@@ -532,8 +551,8 @@ def _closure(wanted: set[tuple[str, str]]) -> list[Definition]:
 
 
 def _keep(declarations: list[str]) -> str:
-    """Keep the vector functions alive until the loop vectorizer looks for them."""
-    names = [name for line in declarations for name in re.findall(r"@(_ZGV\w+)", line)]
+    """Keep functions of libmvec, and those that call them, until LLVM has vectorized loops."""
+    names = [n for line in declarations for n in re.findall(r"^\w+ .*@(_ZGV\w+|one_\w+)\(", line)]
     if not names:
         return ""
     pointers = ", ".join(f"ptr @{name}" for name in names)

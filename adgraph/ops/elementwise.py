@@ -64,6 +64,32 @@ add = elementwise(np.add, lambda y, a, b: (1, 1), "{0} + {1}", commutative=True)
 subtract = elementwise(np.subtract, lambda y, a, b: (1, -1), "{0} - {1}")
 multiply = elementwise(np.multiply, lambda y, a, b: (b, a), "{0} * {1}", commutative=True)
 
+# Sums with a product, rounded once where the CPU can: see `adgraph.passes.contract`.
+multiply_add = elementwise_function(
+    "multiply_add",
+    lambda a, b, c: a * b + c,
+    lambda a, b, c: c,
+    lambda y, a, b, c: (b, a, 1),
+    "fma({0}, {1}, {2})",
+    weight=2,
+)
+multiply_subtract = elementwise_function(
+    "multiply_subtract",
+    lambda a, b, c: a * b - c,
+    lambda a, b, c: c,
+    lambda y, a, b, c: (b, a, -1),
+    "fma({0}, {1}, -{2})",
+    weight=2,
+)
+subtract_product = elementwise_function(
+    "subtract_product",
+    lambda a, b, c: c - a * b,
+    lambda a, b, c: c,
+    lambda y, a, b, c: (-b, -a, 1),
+    "fma(-{0}, {1}, {2})",
+    weight=2,
+)
+
 
 def _divide_partials(y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     """One reciprocal serves both."""

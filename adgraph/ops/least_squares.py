@@ -21,24 +21,27 @@ from adgraph.ops.solves import adjoint, conjugate
 
 
 def _known(name: str, jvp: Callable[..., Any], vjp: Callable[..., Any]) -> Op:
-    """Register an op that gives its third operand; the others say how it is differentiated."""
+    """Register an op that gives its second operand; the others say how it is differentiated."""
     op: Op = register(
         Op(
             name=name,
             kind=Kind.LIBRARY,
-            evaluate=lambda a, g, known, v, inverse: np.array(known),
-            infer=lambda a, g, known, v, inverse: known,
-            jvp=lambda tangents, y, *args: jvp(*tangents[:2], y, args[0], args[1], *args[3:]),
-            vjp=lambda ct, y, *args: (
-                *map(conjugate, vjp(conjugate(ct), y, args[0], args[1], *args[3:])),
-                *(None, None, None),
-            ),
+            evaluate=lambda a, known, g, v, inverse: np.array(known),
+            infer=lambda a, known, g, v, inverse: known,
+            jvp=lambda tangents, y, *args: jvp(tangents[0], tangents[2], y, args[0], *args[2:]),
+            vjp=lambda ct, y, *args: _placed(vjp(conjugate(ct), y, args[0], *args[2:])),
             batch=same_batch(lambda: op),
-            parts=lambda a, g, known, v, inverse: known,
+            parts=lambda a, known, g, v, inverse: known,
             flops=lambda *types: 0.0,
         )
     )
     return op
+
+
+def _placed(gradients: tuple[Any, Any]) -> tuple[Any, ...]:
+    """Return the cotangents of all operands."""
+    by_a, by_g = map(conjugate, gradients)
+    return by_a, None, by_g, None, None
 
 
 def _scaled(v: Any, weights: Any, g: Any) -> Any:
@@ -50,7 +53,7 @@ def _scaled(v: Any, weights: Any, g: Any) -> Any:
 
 def gram_solve(a: Any, g: Any, v: Any, inverse: Any) -> Any:
     """Return the pseudoinverse of a^H a times g."""
-    return gram(a, g, _scaled(v, inverse * inverse, stop_gradient(g)), v, inverse)
+    return gram(a, _scaled(v, inverse * inverse, stop_gradient(g)), g, v, inverse)
 
 
 def _gram_jvp(da: Any, dg: Any, z: Any, a: Any, g: Any, v: Any, inverse: Any) -> Any:
@@ -79,7 +82,7 @@ gram = _known("gram", _gram_jvp, _gram_vjp)
 def project(a: Any, g: Any, v: Any, inverse: Any) -> Any:
     """Return the part of g in the row space of a."""
     counts = (inverse != 0).astype(inverse.dtype)
-    return row_space(a, g, _scaled(v, counts, stop_gradient(g)), v, inverse)
+    return row_space(a, _scaled(v, counts, stop_gradient(g)), g, v, inverse)
 
 
 def _rest(a: Any, g: Any, v: Any, inverse: Any) -> Any:

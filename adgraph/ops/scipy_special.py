@@ -47,8 +47,11 @@ class Special:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The function itself."""
-        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.__name__)
-        return found
+        found: Any = importlib.import_module(self.module)
+        for name in self.__name__.split("."):
+            found = getattr(found, name)
+        function: Callable[..., Any] = found
+        return function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the function, or record it; a ufunc of numbers and traced arrays is NumPy's."""
@@ -97,11 +100,16 @@ class _Names:
 
 special = _Names(MODULE)
 linalg = _Names("scipy.linalg")
+fft = _Names("scipy.fft")
+integrate = _Names("scipy.integrate")
+signal = _Names("scipy.signal")
+stats = _Names("scipy.stats")
+ALL = (special, linalg, fft, integrate, signal, stats)
 
 
 def stand_in(function: Any) -> Any:
     """Return the `Special` of a function of SciPy that a table may hold; others are themselves."""
-    for names in (special, linalg):
+    for names in ALL:
         if not names.found and names.module in sys.modules:
             names.found.update({item.function: item for item in names.known.values()})
         if function in names.found:

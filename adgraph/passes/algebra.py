@@ -16,7 +16,7 @@ from adgraph.ir.op import Kind
 from adgraph.ops.constant import convert
 from adgraph.ops.elementwise import multiply_no_nan, where
 from adgraph.ops.shape import broadcast, reshape
-from adgraph.passes.rewrite import LITERAL, Rule, Site, equals, literal, same
+from adgraph.passes.rules import LITERAL, Rule, Site, equals, literal, same
 from adgraph.tracing.tracer import as_tracer
 
 # --- operands that are broadcast -----------------------------------------------------------------

@@ -19,7 +19,7 @@ from adgraph.ir.types import Index, Shape, Slice
 from adgraph.ops.elementwise import add, subtract
 from adgraph.ops.shape import add_at, concatenate, getitem, place, update
 from adgraph.passes.boxes import FLAT, Interval, best_line, interval, length
-from adgraph.passes.rewrite import Rule, Site, literal, same
+from adgraph.passes.rules import Rule, Site, literal, same
 from adgraph.tracing.tracer import as_tracer
 
 FEW = 8  # kernels that each add to one box of an array; more are joined into one array first

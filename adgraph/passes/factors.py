@@ -15,7 +15,7 @@ import numpy as np
 from adgraph.ir.types import Shape
 from adgraph.ops.reduction import kept, reduce_sum
 from adgraph.ops.shape import broadcast, reshape
-from adgraph.passes.rewrite import Rule, Site, literal, same
+from adgraph.passes.rules import Rule, Site, literal, same
 
 SHARE = 2  # a factor with this many times fewer elements is narrow
 

@@ -27,7 +27,8 @@ from adgraph.passes.assembly import Write, feeds_a_sum, may_have_boxes, terms_of
 from adgraph.passes.boxes import whole
 from adgraph.passes.padding import Term, combination, margins_of, padded
 from adgraph.passes.peeling import peeled
-from adgraph.passes.rewrite import Hits, Rule, Site, Table, literal, rewrite, same
+from adgraph.passes.rewrite import Hits, Table, rewrite
+from adgraph.passes.rules import Rule, Site, literal, same
 
 # In a loop an addition costs no kernel call, and few or small ones stay as they are.
 FEWEST, FEWEST_IN_LOOP = 2, 3  # terms that are padded

@@ -14,7 +14,7 @@ from adgraph.ir.dims import nonnegative
 from adgraph.ir.types import Index, Slice
 from adgraph.ops.shape import add_at, concatenate, getitem, place, update
 from adgraph.passes.boxes import disjoint, extents, relative, whole
-from adgraph.passes.rewrite import Rule, Site, equals, literal, same
+from adgraph.passes.rules import Rule, Site, equals, literal, same
 from adgraph.tracing.views import compose_index
 
 # --- slices of assembled arrays ------------------------------------------------------------------

@@ -19,7 +19,7 @@ from adgraph.ir.types import Index, Slice
 from adgraph.ops.shape import getitem
 from adgraph.passes.assembly import Write
 from adgraph.passes.padding import Term, combination
-from adgraph.passes.rewrite import Site
+from adgraph.passes.rules import Site
 from adgraph.passes.shifts import stored
 from adgraph.tracing.tracer import read
 from adgraph.tracing.views import compose_index

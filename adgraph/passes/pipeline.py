@@ -21,6 +21,7 @@ from pathlib import Path
 from adgraph.ir.graph import Graph
 from adgraph.ir.verify import verify as check
 from adgraph.passes.cleanup import cse, dce, fold
+from adgraph.passes.contract import contract
 from adgraph.passes.gather import gather
 from adgraph.passes.hoist import hoist
 from adgraph.passes.interface import interface
@@ -65,6 +66,7 @@ WRAPS = Pass("wraps", wraps, "copy an array that is rolled once, with margins")
 TURNS = Pass("turns", turns, "run trips together whose arrays take turns")
 UNUSED = Pass("unused", unused, "leave out results of decompositions that nothing reads")
 PARTS = Pass("parts", parts, "compute with the parts of complex numbers")
+CONTRACT = Pass("contract", contract, "round a product and the sum that reads it once")
 HOIST = Pass("hoist", hoist, "move out of loops what every trip computes alike")
 SAVE = Pass("save", save, "take out of checkpoints what their policies save, and remove names")
 
@@ -96,7 +98,7 @@ FINAL = (
     DCE,
     HOIST,
 )
-SETTLED = (UNUSED, PARTS, *CANONICAL, *FINAL)
+SETTLED = (UNUSED, PARTS, *CANONICAL, *FINAL, CONTRACT)
 LAST = (WRAPS, TURNS, MARGINS, ACCUMULATE, SAVE)
 COMPILED = (*SETTLED, *LAST)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from adgraph.ops.indexing import index_add, put, scatter_add, take, wrap_index
 from adgraph.ops.shape import add_at, update
-from adgraph.passes.rewrite import Rule, Site
+from adgraph.passes.rules import Rule, Site
 
 WRITES = (put, index_add, update, add_at)
 

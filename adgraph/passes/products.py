@@ -17,7 +17,8 @@ import numpy as np
 from adgraph.ir.graph import Graph
 from adgraph.ops.linalg import matmul, matmul_add, swap
 from adgraph.ops.shape import transpose
-from adgraph.passes.rewrite import Hits, Rule, Site, Table, rewrite, same
+from adgraph.passes.rewrite import Hits, Table, rewrite
+from adgraph.passes.rules import Rule, Site, same
 from adgraph.passes.views import VIEWS
 
 ENOUGH = 8  # rows or columns of a product from which on its operand is cheaper to add up

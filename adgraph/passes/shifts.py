@@ -17,7 +17,7 @@ from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import Slice
-from adgraph.passes.rewrite import Site, literal
+from adgraph.passes.rules import Site, literal
 from adgraph.tracing.tracer import read
 
 STORED = 4.0  # additions an element: what writing it, and waiting for the memory, costs

@@ -20,7 +20,8 @@ from adgraph.ops.elementwise import where
 from adgraph.ops.reduction import reduce_max, reduce_sum, spread
 from adgraph.ops.shape import broadcast, getitem, reshape
 from adgraph.ops.special import expit, log_expit
-from adgraph.passes.rewrite import Hits, Rule, Site, Table, equals, literal, rewrite, same
+from adgraph.passes.rewrite import Hits, Table, rewrite
+from adgraph.passes.rules import Rule, Site, equals, literal, same
 
 # --- logarithms ----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from adgraph.ops.constant import constant
 from adgraph.ops.reduction import reduce_sum
 from adgraph.ops.shape import broadcast, getitem, place, reshape, transpose
 from adgraph.passes.boxes import box_shape, whole
-from adgraph.passes.rewrite import Rule, Site, empty, literal
+from adgraph.passes.rules import Rule, Site, empty, literal
 from adgraph.tracing.tracer import FOLDED_ELEMENTS
 from adgraph.tracing.views import compose_index
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from adgraph.ir.types import ArrayType, Dtype
 from adgraph.lower.driver import driver_address
-from adgraph.lower.program import Program
 from adgraph.runtime import entrance
-from adgraph.runtime.arena import address, new_arena
+from adgraph.runtime.arena import address
+from adgraph.runtime.compiled import Compiled
 from adgraph.runtime.numpy_interface import numpy_interface
 from adgraph.runtime.objects import ARRAY, BOOL, FLOAT, HEADER, INT, ITEM, SCALAR
 from adgraph.runtime.recycling import are_recycled, recycling
@@ -76,27 +76,26 @@ def result_item(type: ArrayType, weak: PythonNumber | None) -> Item | None:
 
 
 def native_call(
-    program: Program,
+    compiled: Compiled,
     arguments: Sequence[Item],
     results: Sequence[Item],
     *,
     packed: bool,
     releases: bool,
     copies: bool,
-    failed: Callable[[int], None],
 ) -> NativeCall | None:
     """Make the Python function of a program; `None` where the platform has no way to do it.
 
     It returns a tuple of results if `packed`, else the only result. The program runs without the
     GIL if it `releases` it. Arrays in no memory order it `copies`, or does not take. It may
-    run in several threads at once: to all but the first it answers `OTHERWISE`. The driver's code
-    of a run that failed goes to `failed`; if that does not raise, the answer is `OTHERWISE`.
+    run in several threads at once: to all but the first it answers `OTHERWISE`, as after a run that
+    failed for what `Compiled.fail` does not raise. The arena is one of the compiled program's.
     """
     interface = native_interface()
     if interface is None:
         return None
     handler = recycling() if are_recycled([item.type for item in results]) else None
-    arena = new_arena(program)
+    program, failed, arena = compiled.program, compiled.fail, compiled.take_arena()
     items = (*arguments, *results)
     shapes = [np.array(item.type.shape, np.int64) for item in items]
     dtypes = [np.dtype(item.type.dtype.char) for item in items]  # as new arrays have

@@ -47,7 +47,7 @@ class Compiled:
         return outputs
 
     def _run(self, arrays: Sequence[Array]) -> tuple[list[Array], int]:
-        arena = self._take_arena()
+        arena = self.take_arena()
         outputs = self._new_outputs()
         objects = self._objects(*arrays, *outputs)
         gather()(objects, self._count, arena.first_address)
@@ -64,7 +64,7 @@ class Compiled:
     def _recycled_arrays(self) -> Callable[[], list[Array]]:
         return array_maker(self.program.results)
 
-    def _take_arena(self) -> Arena:
+    def take_arena(self) -> Arena:
         """Take an arena from the pool; another thread may have taken the last one."""
         try:
             return self._pool.pop()

@@ -57,13 +57,12 @@ def direct_call(
     if not all(_comparable(x.value) for x in leaves if isinstance(x, Static)):
         return None
     native = native_call(
-        program,
+        compiled,
         [item for item in arguments if item],
         [item for item in results if item],
         packed=trace.result is not LEAF or bool(trace.static),
         releases=is_long(program.graph),
         copies=not trace.order_matters,
-        failed=compiled.fail,
     )
     if native is None:
         return None

@@ -83,8 +83,8 @@ def _ways(taped: TapedLoop, several_bytes: int) -> Iterator[Way]:
     trips = max(taped.trips, OPEN_TRIPS) if taped.is_open else taped.trips
     for segment in _sizes(trips):
         segments = trips // segment
-        if segments > MOST_SEGMENTS:
-            continue
+        if segments > MOST_SEGMENTS or (trips % segment == 1 and not taped.is_open):
+            continue  # a single trip left over would stand outside of loops, in other kernels
         for snapshots in _sizes(max(segments - 1, 1)):
             nbytes = _nbytes(taped, snapshots, segment) + several_bytes * (segment > 1)
             again = (advances(segments, snapshots) - (segments - 1)) * segment / trips

@@ -8,7 +8,7 @@ memory of their own. `check` verifies a plan without knowing how it was made.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from adgraph.analysis.liveness import (
@@ -36,13 +36,15 @@ class Plan:
     """The arena of a schedule. `offsets` and `scratch` are parallel to its steps.
 
     A computation has one offset for each result (None for an output of the graph) and one for each
-    workspace; a `Free` has none. `output_bytes` are the outputs', outside the arena.
+    workspace; a `Free` has none. `output_bytes` are the outputs', outside the arena. `packing` is
+    the order of buffers that gave the least arena.
     """
 
     arena_bytes: int
     offsets: tuple[tuple[int | None, ...], ...]
     scratch: tuple[tuple[int, ...], ...]
     output_bytes: int
+    packing: str
 
     @property
     def peak_bytes(self) -> int:
@@ -61,21 +63,22 @@ def never(node: Node, operand: Value, result: Value) -> bool:
     return False
 
 
-def plan(schedule: Schedule, may_share: MayShare = never) -> Plan:
+def plan(schedule: Schedule, may_share: MayShare = never, packings: Sequence[str] = ()) -> Plan:
     """Give every buffer and workspace of a schedule its place in one arena.
 
     `may_share(node, operand, result)` tells whether the node may write the result over an operand
-    of the same number of bytes that nothing reads later.
+    of the same number of bytes that nothing reads later. Some orders of packing are tried, or all.
     """
     slots = _Slots(schedule, may_share)
     rectangles = [Rectangle(slots.starts[i], slots.ends[i], slots.sizes[i]) for i in slots.packed]
-    packing = pack(rectangles)
+    packing = pack(rectangles, packings)
     offset = dict(zip(slots.packed, packing.offsets, strict=True))
     return Plan(
         packing.bytes,
         tuple(tuple(_place(i, offset) for i in row) for row in slots.results),
         tuple(tuple(offset.get(i, 0) for i in row) for row in slots.scratch),
         schedule.output_bytes,
+        packing.order,
     )
 
 
@@ -106,9 +109,7 @@ class _Slots:
         self.sizes: list[int] = []
         self.results: list[tuple[int | None, ...]] = []
         self.scratch: list[tuple[int, ...]] = []
-        self._root = roots(schedule.graph)
-        self._bytes = {v: v.type.nbytes for n in schedule.graph.nodes for v in n.outputs}
-        self._outputs = {self._root[v] for v in schedule.graph.outputs}
+        self._facts = schedule.facts
         self._may_share = may_share
         self._current: dict[Value, int] = {}
         for time, step in enumerate(schedule.steps):
@@ -147,12 +148,12 @@ class _Slots:
         slots: list[int | None] = []
         free = {v for v in dying if v in self._current} - set(node.outputs)
         for value in node.outputs:
-            if value in self._outputs:
+            if value in self._facts.outputs:
                 slots.append(None)
                 continue
             operand = self._shared(node, value, free)
             if operand is None:
-                slot = self._open(time, -1, slot_bytes(self._bytes[value]))
+                slot = self._open(time, -1, slot_bytes(self._facts.bytes[value]))
             else:
                 free.remove(operand)
                 slot = self._current.pop(operand)
@@ -162,9 +163,9 @@ class _Slots:
 
     def _shared(self, node: Node, result: Value, free: set[Value]) -> Value | None:
         """Choose the operand whose place the result takes."""
-        for operand in dict.fromkeys(self._root[v] for v in node.inputs):
-            if operand in free and self._bytes[operand] == self._bytes[result]:
-                views = (v for v in node.inputs if self._root[v] is operand)
+        for operand in self._facts.operands[node]:
+            if operand in free and operand.type.nbytes == result.type.nbytes:
+                views = (v for v in node.inputs if self._facts.root[v] is operand)
                 if all(self._may_share(node, view, result) for view in views):
                     return operand
         return None

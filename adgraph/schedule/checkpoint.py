@@ -50,8 +50,10 @@ def _late(reader: Node, producer: Node) -> bool:
 
 def _dropped(graph: Graph) -> dict[Value, Run]:
     """Map the values that no derivative may find in memory to their nodes and regions."""
-    root = roots(graph)
     forward = _forward_orders(graph)
+    if not forward:
+        return {}
+    root = roots(graph)
     dropped = {
         v: (node, node.origin.scope)
         for node in graph.nodes

@@ -39,7 +39,7 @@ class Curve:
         """Iterate over all plans, the cheapest first."""
         yield from map(self._point, range(len(self._entries)))
 
-    def least(self, budget: int) -> Point:
+    def least(self) -> Point:
         """Return the plan of the least bytes."""
         return min(self.sample(0), key=lambda point: point.peak_bytes)
 

@@ -56,7 +56,7 @@ class _Cache:
         self.used = 0
         self.now = 0
         self.order: Order = []
-        self.readers = flow.readers()
+        self.readers = flow.readers
         self.passed = [0] * count
         self.live = [False] * count
         self.pinned = [0] * count

@@ -28,9 +28,11 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 class Facts:
     """What all flows of a graph have in common: by node, and the bytes of every value computed.
 
-    `operands` are the values whose buffers a node reads; `outputs` are those the caller gets.
+    `root` is the value whose buffer one reads, `operands` those whose buffers a node reads, and
+    `outputs` those that the caller gets.
     """
 
+    root: dict[Value, Value]
     operands: dict[Node, tuple[Value, ...]]
     scratch: dict[Node, int]
     bytes: dict[Value, int]
@@ -44,6 +46,7 @@ class Facts:
         bytes = {v: buffer_bytes(v.type) for node in nodes for v in node.outputs}
         operands = {node: dict.fromkeys(root[v] for v in node.inputs) for node in nodes}
         return Facts(
+            root,
             {node: tuple(v for v in values if v in bytes) for node, values in operands.items()},
             {node: sum(map(buffer_bytes, scratch_types(node))) for node in nodes},
             bytes,
@@ -120,6 +123,27 @@ class Flow:
         return frozenset(t for t, w in enumerate(self.writes) if t in results or read.isdisjoint(w))
 
     @cached_property
+    def forward(self) -> int:
+        """How many tasks are the forward part.
+
+        They come before the fullest moment and before any of the last derivative.
+        """
+        lives = Lives.of(self, range(len(self.tasks)))
+        across = bytes_across(len(self.tasks), lives.starts, lives.ends, self.arrays.sizes)
+        fullest = int(np.argmax(across)) if len(across) else 0
+        orders = [task.origin.order for task in self.tasks]
+        return min(fullest + 1, orders.index(max(orders)) if any(orders) else len(orders))
+
+    @cached_property
+    def readers(self) -> list[list[int]]:
+        """For every instance the tasks that read it."""
+        readers: list[list[int]] = [[] for _ in self.producers]
+        for task, operands in enumerate(self.reads):
+            for instance in operands:
+                readers[instance].append(task)
+        return readers
+
+    @cached_property
     def arrays(self) -> Arrays:
         """The same in arrays."""
         return Arrays.of(self)
@@ -132,14 +156,6 @@ class Flow:
     def cost(self, order: Sequence[int]) -> float:
         """Return the estimated seconds of an order, whatever the order of the sum."""
         return math.fsum(self.seconds[task] for task in order)
-
-    def readers(self) -> list[list[int]]:
-        """List for every instance the tasks that read it."""
-        readers: list[list[int]] = [[] for _ in self.producers]
-        for task, operands in enumerate(self.reads):
-            for instance in operands:
-                readers[instance].append(task)
-        return readers
 
     def needs(self, task: int) -> int:
         """Return the bytes that must be there at once while a task runs, outputs included."""
@@ -273,7 +289,13 @@ def held(flow: Flow, order: Sequence[int]) -> int:
     """
     lives = Lives.of(flow, order)
     sizes = flow.arrays.sizes[lives.instances]
-    change = np.zeros(len(order) + 1, np.int64)
-    np.add.at(change, lives.starts, sizes)
-    np.subtract.at(change, lives.ends, sizes)
-    return flow.output_bytes + int(np.cumsum(change).max(initial=0))
+    across = bytes_across(len(order), lives.starts, lives.ends, sizes)
+    return flow.output_bytes + int(across.max(initial=0))
+
+
+def bytes_across(count: int, starts: Ints, ends: Ints, sizes: Ints) -> Ints:
+    """Return the bytes that live from each of so many runs to the next."""
+    change = np.zeros(count + 1, np.int64)
+    np.add.at(change, starts, sizes)
+    np.subtract.at(change, ends, sizes)
+    return np.cumsum(change)[:count]

@@ -24,10 +24,11 @@ def orders(graph: Graph, facts: Facts | None = None) -> tuple[tuple[Node, ...], 
     number = {node: task for task, node in enumerate(flow.tasks)}
     peaks: dict[tuple[Node, ...], int] = {}
     for rule in RULES:
-        tasks = rule(flow)
-        longer = checkpoint(graph, [flow.tasks[task] for task in tasks])
-        tasks = min(tasks, [number[node] for node in longer], key=lambda order: peak(flow, order))
-        peaks[tuple(flow.tasks[task] for task in tasks)] = peak(flow, tasks)
+        sequence = tuple(flow.tasks[task] for task in rule(flow))
+        ways = dict.fromkeys((sequence, checkpoint(graph, sequence)))
+        found = {way: peak(flow, [number[node] for node in way]) for way in ways}
+        least = min(found, key=found.__getitem__)
+        peaks[least] = found[least]
     return tuple(sorted(peaks, key=peaks.__getitem__))
 
 
@@ -56,7 +57,7 @@ class _Eager:
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
-        self.readers = flow.readers()
+        self.readers = flow.readers
         self.unread = [len(tasks) for tasks in self.readers]
         self.missing = [len(operands) for operands in flow.reads]
         self.done = [False] * len(flow.tasks)

@@ -67,5 +67,5 @@ class Planner:
 
     def _refusal(self, budget: int) -> BudgetError:
         """Say what the plan of the least bytes needs."""
-        least = min(self._plans.least(budget), self.base, key=lambda point: point.budget)
+        least = min(self._plans.least(), self.base, key=lambda point: point.budget)
         return infeasible(*least.planned, budget, least.budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,9 +77,14 @@ class Program:
         flows = (Flow.of(self.graph, order, self.facts) for order in others)
         return first, *(Remat(flow, None, FADINGS[:1]) for flow in flows)
 
-    def point(self, flow: Flow, order: Order, budget: int = 0) -> Point:
-        """Plan an order of a flow; the budget that gets it is the one given, or what it needs."""
-        schedule = Schedule.of(self.graph, [flow.tasks[task] for task in order], self.facts)
-        planned = plan(schedule, self.may_share)
+    def point(
+        self, flow: Flow, order: Order, budget: int = 0, packings: Sequence[str] = ()
+    ) -> Point:
+        """Plan an order of a flow, with these packings or all that there are.
+
+        The budget that gets the plan is the one given, or what it needs.
+        """
+        schedule = Schedule.along(self.graph, flow, order)
+        planned = plan(schedule, self.may_share, packings)
         least = max(planned.peak_bytes, budget)
         return Point(planned.peak_bytes, flow.cost(order), least, schedule, planned)

@@ -14,10 +14,11 @@ from functools import cached_property
 
 import numpy as np
 
+from adgraph.schedule.bound import Bound
 from adgraph.schedule.eviction import evict
-from adgraph.schedule.flow import Floats, Flow, Lives, peak
+from adgraph.schedule.flow import Flow, peak
 from adgraph.schedule.retention import keep_again, without_unread
-from adgraph.schedule.segments import Chain, forward_count
+from adgraph.schedule.segments import Chain
 
 Order = list[int]
 
@@ -44,38 +45,10 @@ class Remat:
         tasks = range(len(self.flow.tasks))
         return max(map(self.flow.needs, tasks), default=self.flow.output_bytes)
 
-    def least_seconds(self, budget: int) -> float:
-        """Bound from below the seconds of any order that can be found for so many bytes.
-
-        Of what is alive as the forward part ends, the bytes that do not fit are computed again.
-        """
-        sizes, seconds = self._kept
-        excess = sizes[-1] + self.flow.output_bytes - budget
-        return self._once + float(np.interp(excess, sizes, seconds))
-
     @cached_property
-    def _once(self) -> float:
-        """The seconds of every task once."""
-        return self.flow.cost(range(len(self.flow.tasks)))
-
-    @cached_property
-    def _kept(self) -> tuple[Floats, Floats]:
-        """The bytes alive as the forward part ends, summed up, and the seconds to give them again.
-
-        What costs least for its bytes comes first. Other results of its task cost nothing then.
-        """
-        flow, arrays = self.flow, self.flow.arrays
-        lives = Lives.of(flow, range(len(flow.tasks)))
-        last = forward_count(flow, lives) - 1
-        alive = np.flatnonzero((lives.starts <= last) & (lives.ends > last) & (arrays.sizes > 0))
-        sizes, producers = arrays.sizes[alive], arrays.producers[alive]
-        seconds = flow.costs[producers] / np.diff(arrays.write_from)[producers]
-        cheapest_first = np.argsort(seconds / sizes, kind="stable")
-        start = np.zeros(1)
-        return (
-            np.concatenate([start, np.cumsum(sizes[cheapest_first])]),
-            np.concatenate([start, np.cumsum(seconds[cheapest_first])]),
-        )
+    def bound(self) -> Bound:
+        """What an order takes at least."""
+        return Bound.of(self.flow)
 
     def cheapest(self, budget: int) -> Order | None:
         """Return the order with the least estimated seconds of those found to fit, if one is."""

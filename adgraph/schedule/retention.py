@@ -27,12 +27,18 @@ def keep_again(flow: Flow, order: Sequence[int], budget: int) -> Order:
 
 
 def without_unread(flow: Flow, order: Sequence[int]) -> Order:
-    """Leave out runs of which nothing is read, but of tasks that are there for their own sake."""
+    """Leave out runs of which nothing is read, but of tasks that are there for their own sake.
+
+    The first run of the last forward task stays, too: bounds on costs count on it.
+    """
     lives = Lives.of(flow, order)
     needed = [False] * len(order)
-    latest = {task: position for position, task in enumerate(order)}
+    latest = np.zeros(len(flow.tasks), np.int64)
+    latest[order] = np.arange(len(order))  # the last one stays
     for task in flow.ends:
         needed[latest[task]] = True
+    if flow.forward:
+        needed[order.index(flow.forward - 1)] = True
     reads = zip(reversed(lives.readers.tolist()), reversed(lives.sources.tolist()), strict=True)
     for reader, source in reads:
         if needed[reader]:

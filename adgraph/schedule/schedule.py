@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adgraph.analysis.liveness import computes, roots
+from adgraph.analysis.liveness import computes
 from adgraph.errors import GraphError
 from adgraph.ir.evaluate import Array, evaluate_node
 from adgraph.ir.graph import Graph, Node, Value
@@ -54,19 +54,33 @@ class Schedule:
 
     graph: Graph
     steps: tuple[Step, ...]
+    known: Facts | None = None  # the graph's, if they were collected before
 
     @staticmethod
-    def of(graph: Graph, sequence: Sequence[Node], facts: Facts | None = None) -> Schedule:
+    def of(graph: Graph, sequence: Sequence[Node]) -> Schedule:
         """Compute nodes in this order; give each buffer up after the last read of it."""
-        flow = Flow.of(graph, sequence, facts)
-        values = [v for node in sequence for v in node.outputs]
-        freed: list[list[Step]] = [[] for _ in sequence]
-        lives = Lives.of(flow, range(len(sequence)))
-        for instance, end in zip(lives.instances.tolist(), lives.ends.tolist(), strict=True):
-            if instance not in flow.results:
-                freed[end].append(Free(values[instance]))
-        steps = ([Compute(node), *free] for node, free in zip(sequence, freed, strict=True))
-        return Schedule(graph, tuple(itertools.chain.from_iterable(steps)))
+        return Schedule._along(graph, Flow.of(graph, sequence), range(len(sequence)))
+
+    @staticmethod
+    def along(graph: Graph, flow: Flow, order: Sequence[int]) -> Schedule:
+        """Compute tasks of a flow in this order; give each buffer up after the last read of it."""
+        if len(set(flow.tasks)) < len(flow.tasks):  # what tasks of one node write is one value
+            flow = Flow.of(graph, [flow.tasks[task] for task in order], flow.facts)
+            order = range(len(order))
+        return Schedule._along(graph, flow, order)
+
+    @staticmethod
+    def _along(graph: Graph, flow: Flow, order: Sequence[int]) -> Schedule:
+        values = [v for node in flow.tasks for v in node.outputs]
+        steps: list[list[Step]] = [[Compute(flow.tasks[task])] for task in order]
+        lives = Lives.of(flow, order)
+        instances = lives.instances.tolist()
+        latest = {instance: buffer for buffer, instance in enumerate(instances)}
+        outputs = {latest[instance] for instance in flow.results}
+        for buffer, (instance, end) in enumerate(zip(instances, lives.ends.tolist(), strict=True)):
+            if buffer not in outputs:
+                steps[end].append(Free(values[instance]))
+        return Schedule(graph, tuple(itertools.chain.from_iterable(steps)), flow.facts)
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -77,16 +91,19 @@ class Schedule:
         return tuple(step.node for step in self.steps if isinstance(step, Compute))
 
     @cached_property
-    def flow(self) -> Flow:
-        """The sequence by number."""
-        return Flow.of(self.graph, self.sequence)
+    def facts(self) -> Facts:
+        """What all schedules of the graph have in common."""
+        return self.known or Facts.of(self.graph)
 
     @cached_property
+    def flow(self) -> Flow:
+        """The sequence by number."""
+        return Flow.of(self.graph, self.sequence, self.facts)
+
+    @property
     def output_bytes(self) -> int:
         """The bytes of the outputs, which exist during the whole call."""
-        root = roots(self.graph)
-        outputs = {root[v] for v in self.graph.outputs}
-        return sum(v.type.nbytes for n in self.graph.nodes for v in n.outputs if v in outputs)
+        return self.facts.output_bytes
 
     @cached_property
     def peak_bytes(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.schedule.flow import Floats, Flow, Ints, Lives
+from adgraph.schedule.flow import Floats, Flow, Ints, bytes_across
 
 SHORTEST = 3  # tasks of a forward part that is cut
 SEGMENTS = 64
@@ -51,11 +51,10 @@ class Chain:
         """Cut a flow into segments; None if it has no forward part to speak of."""
         if len(flow.tasks) < SHORTEST:
             return None
-        lives = Lives.of(flow, range(len(flow.tasks)))
-        count = forward_count(flow, lives)
+        count = flow.forward
         if count < SHORTEST or count == len(flow.tasks):
             return None
-        segment = _cut(flow, lives, count)
+        segment = _cut(flow, count)
         segment += _adjoint_segments(flow, segment)
         return _measure(flow, segment, count)
 
@@ -149,28 +148,12 @@ def _solve(chain: Chain, passed: Ints, kept: Ints, own: Ints) -> Table:
 # --- segments -------------------------------------------------------------------------------------
 
 
-def forward_count(flow: Flow, lives: Lives) -> int:
-    """Count the tasks before the fullest moment and before any of the last derivative."""
-    across = _across(flow, lives.starts, lives.ends, flow.arrays.sizes)
-    fullest = int(np.argmax(across)) if len(across) else 0
-    orders = [task.origin.order for task in flow.tasks]
-    return min(fullest + 1, orders.index(max(orders)) if any(orders) else len(orders))
-
-
-def _across(flow: Flow, starts: Ints, ends: Ints, sizes: Ints) -> Ints:
-    """Return the bytes that live from each task to the next."""
-    change = np.zeros(len(flow.tasks) + 1, np.int64)
-    np.add.at(change, starts, sizes)
-    np.subtract.at(change, ends, sizes)
-    return np.cumsum(change)[: len(flow.tasks)]
-
-
-def _cut(flow: Flow, lives: Lives, count: int) -> list[int]:
+def _cut(flow: Flow, count: int) -> list[int]:
     """Return the segment of every forward task: cuts are where little is read later on."""
     if count <= SINGLE:
         return list(range(count))
-    ends = _last_forward_reads(flow, lives, count)
-    across = _across(flow, lives.starts, ends, flow.arrays.sizes)[:count]
+    ends = _last_forward_reads(flow, count)
+    across = bytes_across(len(flow.tasks), flow.arrays.producers, ends, flow.arrays.sizes)[:count]
     seconds = flow.costs[:count]
     weight = np.minimum(seconds, np.quantile(seconds, 0.98)) + SPREAD * seconds.mean()
     part = (SEGMENTS * (np.cumsum(weight) / weight.sum()) - 1e-9).astype(np.int64)
@@ -184,9 +167,9 @@ def _cut(flow: Flow, lives: Lives, count: int) -> list[int]:
     return segment
 
 
-def _last_forward_reads(flow: Flow, lives: Lives, count: int) -> Ints:
+def _last_forward_reads(flow: Flow, count: int) -> Ints:
     """Return for every instance its last reader before the turn, itself if none."""
-    ends = lives.starts.copy()
+    ends = flow.arrays.producers.copy()
     for task in range(count):
         ends[list(flow.reads[task])] = task
     return ends
@@ -221,7 +204,7 @@ def _measure(flow: Flow, segment: Sequence[int], count: int) -> Chain:
     passed, kept, own = np.zeros((3, length), np.int64)
     seconds, last, back = np.zeros((3, length))
     tasks: tuple[list[list[int]], ...] = ([[] for _ in range(length)], [[] for _ in range(length)])
-    readers = flow.readers()
+    readers = flow.readers
     wanted = [False] * count
     reached = [False] * length
     for task in reversed(range(len(flow.tasks))):

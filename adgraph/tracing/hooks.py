@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import TracingError, message, package_folder
-from adgraph.ops.scipy_special import stand_in
+from adgraph.ops.scipy_special import ALL, stand_in
 from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.branches import branch, choice, decided, predicate
 from adgraph.tracing.frames import captured, current, tracing
@@ -93,7 +93,7 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
         replacement = None
     writing(function, args, kwargs)
     if tracing():
-        drawing(function)
+        drawing(function, (*args, *kwargs.values()))
     if captured():
         return _call_in_body(function, replacement, args, kwargs)
     return (replacement or rewritten(function, (*args, *kwargs.values())))(*args, **kwargs)
@@ -175,7 +175,8 @@ def _swapped(value: Any) -> Any:
     return value
 
 
-_MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.linalg", "scipy.special")
+_SCIPY = (names.module for names in ALL)
+_MODULES = ("numpy", "numpy.linalg", "math", "cmath", "scipy", *_SCIPY)
 
 
 class _Module:

@@ -148,10 +148,20 @@ def writing(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
             changing(target)
 
 
-def drawing(function: Callable[..., Any]) -> None:
+def drawing(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     """A call that may draw a random number: it is made once, while tracing."""
     source = type(getattr(function, "__self__", None)).__module__
     if source.startswith(("numpy.random", "random")):
+        if any(isinstance(x, Tracer) for x in args):
+            raise TracingError(
+                message(
+                    f"{function.__name__}() of {source.partition('.')[0]}'s random numbers was "
+                    "called with a traced array",
+                    "it draws while tracing, when there are no numbers yet",
+                    "draw standard numbers and compute with them, mean + scale * "
+                    "rng.normal(size=n) or x[rng.permutation(n)], or use adgraph.random",
+                )
+            )
         module = "np.random" if source.startswith("numpy") else "random"
         remark(
             f"drawn once, a constant of the program: {function.__name__}() of {module} at "

@@ -7,6 +7,7 @@ and a few of NumPy's own. Of plain numbers they give what the originals give.
 from __future__ import annotations
 
 import builtins
+import cmath
 import functools
 import math
 import operator
@@ -105,11 +106,27 @@ def _math(function: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[.
     """A function of `math`: of traced scalars it is the ufunc, with a Python float as result."""
 
     def apply(*args: Any) -> Any:
+        for x in args:
+            if isinstance(x, Tracer) and x.size != 1:
+                raise _of_one_number(function, ufunc, x)
         if not any(isinstance(x, Tracer) for x in args):
             return function(*args)
         return _number(float, ufunc(*(_number(float, x) for x in args)))
 
     return apply
+
+
+def _of_one_number(
+    function: Callable[..., Any], ufunc: Callable[..., Any], x: Tracer
+) -> TracingError:
+    module = "np" if isinstance(ufunc, np.ufunc) else "scipy.special"
+    return TracingError(
+        message(
+            f"{function.__module__}.{function.__name__}() takes one number, found {x.type}",
+            "it knows no arrays",
+            f"write {module}.{ufunc.__name__}(x), which takes numbers and arrays",
+        )
+    )
 
 
 _MATH: dict[str, Callable[..., Any]] = {
@@ -122,6 +139,74 @@ _MATH: dict[str, Callable[..., Any]] = {
     "pow": np.power, "radians": np.radians, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt,
     "tan": np.tan, "tanh": np.tanh,
 }  # fmt: skip
+
+
+def _of_complex(function: Callable[..., Any], ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `cmath`: of a traced scalar it is the ufunc of a complex number."""
+
+    def apply(x: Any, /) -> Any:
+        if isinstance(x, Tracer) and x.size != 1:
+            raise _of_one_number(function, ufunc, x)
+        return ufunc(_number(complex, x)) if isinstance(x, Tracer) else function(x)
+
+    return apply
+
+
+_CMATH: dict[str, np.ufunc] = {
+    "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh,
+    "atan": np.arctan, "atanh": np.arctanh, "cos": np.cos, "cosh": np.cosh, "exp": np.exp,
+    "log10": np.log10, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt, "tan": np.tan,
+    "tanh": np.tanh,
+}  # fmt: skip
+
+
+def _complex_log(x: Any, *base: Any) -> Any:
+    if not any(isinstance(n, Tracer) for n in (x, *base)):
+        return cmath.log(x, *base)
+    logarithms = [np.log(_number(complex, n)) for n in (x, *base)]
+    return logarithms[0] / logarithms[1] if base else logarithms[0]
+
+
+def _fsum(items: Any, /) -> Any:
+    numbers = list(items)
+    return _number(float, _sum(numbers)) if contains_tracer(numbers) else math.fsum(numbers)
+
+
+def _dist(p: Any, q: Any, /) -> Any:
+    first, second = list(p), list(q)
+    if not contains_tracer([first, second]):
+        return math.dist(first, second)
+    squares = [(a - b) ** 2 for a, b in zip(first, second, strict=True)]
+    return _number(float, np.sqrt(_sum(squares)))
+
+
+def _isclose(a: Any, b: Any, *, rel_tol: Any = 1e-09, abs_tol: Any = 0.0) -> Any:
+    if not contains_tracer([a, b, rel_tol, abs_tol]):
+        return math.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
+    largest = np.maximum(np.abs(a), np.abs(b))
+    near = np.abs(a - b) <= np.maximum(rel_tol * largest, abs_tol)
+    return _number(bool, near | np.equal(a, b))
+
+
+def _modf(x: Any, /) -> Any:
+    return tuple(map(_float, np.modf(x))) if isinstance(x, Tracer) else math.modf(x)
+
+
+_float = functools.partial(_number, float)
+
+
+def _every(join: np.ufunc, plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`any` or `all` of traced truth values."""
+
+    def every(items: Any, /) -> Any:
+        values = items if isinstance(items, Tracer) else list(items)
+        if not contains_tracer([values]):
+            return plain(values)
+        if isinstance(values, list):
+            return _number(bool, functools.reduce(join, (_number(bool, x) for x in values)))
+        return _number(bool, join.reduce(values)) if values.ndim == 1 else plain(values)
+
+    return every
 
 
 def _log(x: Any, base: Any = math.e) -> Any:
@@ -139,16 +224,30 @@ def _predicate(ufunc: np.ufunc, plain: Callable[..., Any]) -> Callable[[Any], An
     return lambda x: _number(bool, ufunc(x)) if isinstance(x, Tracer) else plain(x)
 
 
+def _scalar(kind: type[np.generic]) -> Callable[..., Any]:
+    """A type of NumPy, called to convert: arrays stay arrays."""
+    return lambda x=0: as_tracer(x, kind) if isinstance(x, Tracer) else kind(x)
+
+
 def _float64(x: Any = 0.0) -> Any:
     if isinstance(x, Tracer):
         return as_tracer(x, np.float64)
     return np.asarray(x).astype(np.float64)[()]
 
 
+_SCALARS = (np.float32, np.int64, np.int32, np.bool_, np.complex64, np.complex128)
+
+
 STAND_INS: dict[Any, Callable[..., Any]] = {
     **CONSTRUCTORS,
     **{getattr(math, name): _math(getattr(math, name), ufunc) for name, ufunc in _MATH.items()},
+    **{getattr(cmath, k): _of_complex(getattr(cmath, k), u) for k, u in _CMATH.items()},
+    cmath.log: _complex_log,
     math.log: _log,
+    math.fsum: _fsum,
+    math.dist: _dist,
+    math.isclose: _isclose,
+    math.modf: _modf,
     math.floor: _whole(np.floor, math.floor),
     math.ceil: _whole(np.ceil, math.ceil),
     math.trunc: _whole(np.trunc, math.trunc),
@@ -157,8 +256,10 @@ STAND_INS: dict[Any, Callable[..., Any]] = {
     math.isfinite: _predicate(np.isfinite, math.isfinite),
     builtins.float: functools.partial(_number, float),
     builtins.int: lambda x=0, *base: int(x, *base) if base else _number(int, x),
-    builtins.bool: lambda x=False: bool(x),
+    builtins.bool: functools.partial(_number, bool),
     builtins.complex: lambda *args: complex(*args) if len(args) != 1 else _number(complex, *args),
+    builtins.any: _every(np.logical_or, any),
+    builtins.all: _every(np.logical_and, all),
     builtins.max: _extreme(np.maximum, max),
     builtins.min: _extreme(np.minimum, min),
     builtins.isinstance: _isinstance,
@@ -172,8 +273,12 @@ STAND_INS: dict[Any, Callable[..., Any]] = {
     np.isscalar: _isscalar,
     np.fromiter: _fromiter,
     np.float64: _float64,
+    **{kind: _scalar(kind) for kind in _SCALARS},
 }
 
 
-_STEPS = (math.floor, math.ceil, math.trunc, math.isnan, math.isinf, math.isfinite, np.isscalar)
+_STEPS = (
+    *(math.floor, math.ceil, math.trunc),
+    *(math.isnan, math.isinf, math.isfinite, math.isclose, np.isscalar),
+)
 CONSTANT.update(_STEPS)

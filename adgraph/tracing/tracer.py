@@ -25,6 +25,7 @@ from adgraph.ops.constant import convert
 from adgraph.ops.control import index as index_op
 from adgraph.ops.indexing import take
 from adgraph.tracing.array_interface import DISPATCH, ArrayInterface
+from adgraph.tracing.foreign import instead_of
 from adgraph.tracing.frames import (
     Cell,
     current,
@@ -110,15 +111,29 @@ class Tracer(ArrayInterface):
                     f"a traced array {self._type} was converted to a plain NumPy array"
                     + (f" by {by}, which adgraph does not know" if by else ""),
                     "while tracing there are no numbers yet, only a program that will compute them",
-                    advice(
-                        "use functions of np that take the traced array itself (a @ x, not "
-                        "a.dot(x), for a plain array a)"
-                    ),
+                    advice(instead_of(by)),
                 )
             )
         )
 
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
     # --- Python's conversions: refused unless the value is known -------------------------------
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise uncapturable(
+            TracingError(
+                message(
+                    f"a traced array {self._type} was pickled",
+                    "while tracing there are no numbers yet that could be stored or sent",
+                    "pickle arguments and results, outside the traced function",
+                )
+            )
+        )
 
     def __hash__(self) -> int:
         raise uncapturable(
@@ -158,12 +173,17 @@ class Tracer(ArrayInterface):
         raise uncapturable(
             TracingError(
                 message(
-                    f"a traced value {self._type} was used where Python needs an integer now",
+                    f"a traced value {self._type} was used where Python needs "
+                    f"{'an integer' if self.dtype.kind in 'biu' else 'a number'} now",
                     "sizes and positions in lists must be known while tracing, and a plain NumPy "
                     "array cannot hold a traced value",
                     advice(
                         "mark the argument as static: @trace(static_argnames=...); an array may "
                         "be indexed by traced integers: x[i]"
+                        if self.dtype.kind in "biu"
+                        else "use the function of np with the same purpose, format results "
+                        "outside the traced function, or mark the argument as static: "
+                        "@trace(static_argnames=...)"
                     ),
                 )
             )

@@ -43,7 +43,7 @@ def heat(mark: Mark, u: Array, conductivity: Array) -> Array:
         around = jnp.roll(u, 1, 0) + jnp.roll(u, -1, 0) + jnp.roll(u, 1, 1) + jnp.roll(u, -1, 1)
         return u + 0.1 * conductivity / (1 + u * u) * (around - 4 * u), None
 
-    return jnp.sum(_repeated(mark, step, u, programs.HEAT_STEPS, 40) ** 2)
+    return jnp.sum(_repeated(mark, step, u, programs.HEAT_STEPS, 20) ** 2)
 
 
 def _repeated(mark: Mark, step: Callable[..., Any], x: Array, count: int, group: int) -> Array:

@@ -60,13 +60,13 @@ def heat(marked: Marked, u: Array, conductivity: Array) -> Array:
     """Groups of steps."""
 
     def steps(u: Array, conductivity: Array) -> Array:
-        for _ in range(40):
+        for _ in range(20):
             moved = [torch.roll(u, by, axis) for axis in (0, 1) for by in (1, -1)]
             around = moved[0] + moved[1] + moved[2] + moved[3]
             u = u + 0.1 * conductivity / (1 + u * u) * (around - 4 * u)
         return u
 
-    for _ in range(programs.HEAT_STEPS // 40):
+    for _ in range(programs.HEAT_STEPS // 20):
         u = marked(steps, u, conductivity)
     return torch.sum(u**2)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
-from adgraph.lower.fused import Names
+from adgraph.lower.given import Names
 from adgraph.lower.nest import Access, Let, Load, Nest, Parameter, Sizes, Statement, Store
 from adgraph.lower.numba_source import numba_source
 
@@ -32,7 +32,7 @@ def run(
     """Run statements on copies of arrays, and return these."""
     pointers = tuple(Parameter(name, FLOAT) for name in arrays)
     source = numba_source(Nest("kernel", pointers, names.sizes.values, tuple(statements)))
-    scope: dict[str, Any] = {"fold_add": lambda a, b: a + b}
+    scope: dict[str, Any] = {"fold_add": lambda a, b: a + b, "fma": lambda a, b, c: a * b + c}
     exec(source.text, scope)
     copies = {name: array.copy() for name, array in arrays.items()}
     with np.errstate(over="ignore", invalid="ignore"):  # of products of many

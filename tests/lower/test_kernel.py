@@ -227,7 +227,7 @@ def test_many_loops_in_one_kernel_compile_in_linear_time(call: Any) -> None:
 
 
 def test_a_sum_of_products_becomes_vector_code_without_alias_checks() -> None:
-    text = "def f(a, b, y, n):\n    for i in range(n):\n        y[i] = a[i] * b[i] + y[i]\n"
+    text = "def f(a, b, y, n):\n    for i in range(n):\n        y[i] = fma(a[i], b[i], y[i])\n"
     assembly = kernel_assembly(KernelSource("f", ("f8", "f8", "f8"), 1, text))
     assert "vfmadd" in assembly or "fmla" in assembly
     assert "vmovupd" in assembly or "ldp" in assembly

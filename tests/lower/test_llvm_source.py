@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from adgraph.lower import vmath
 from adgraph.lower.kernel import KernelSource, compile_kernels, kernel_text
 from adgraph.lower.kernel_types import KernelTextError, read_kernel
 from tests.lower.conftest import call_kernel
@@ -269,3 +270,72 @@ def f(x, y):
     x, y = np.linspace(-1.0, 1.2, 24), np.zeros(6, bool)
     assert call_kernel(kernel, [x, y]) == 0
     np.testing.assert_array_equal(y, np.any(x.reshape(4, 6) > 1.0, axis=0))
+
+
+# --- the same bits wherever a value is computed ---------------------------------------------------
+
+ONE_OPERAND = sorted(n for n, f in vmath.FUNCTIONS.items() if (f.family, f.arity) == ("float", 1))
+TWO_OPERANDS = ("power", "arctan2", "hypot", "logaddexp")
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("name", [*ONE_OPERAND, *TWO_OPERANDS])
+def test_a_function_gives_a_number_the_bits_of_an_element(name: str, dtype: str) -> None:
+    operands = "x[i]" if name in ONE_OPERAND else "x[i], 0.75"
+    text = f"def f(x, y, n):\n    for i in range(n):\n        y[i] = {name}({operands})\n"
+    (kernel,) = compile_kernels([KernelSource("f", (dtype, dtype), 1, text)])
+    x = np.concatenate([np.linspace(0.01, 0.99, 23), [1.5, 3e8, 40.0, 1e-300, 0.0]]).astype(dtype)
+    together, apart = np.zeros_like(x), np.zeros_like(x)
+    assert call_kernel(kernel, [x, together], x.size) == 0
+    for i in range(x.size):
+        assert call_kernel(kernel, [x[i:], apart[i:]], 1) == 0
+    np.testing.assert_array_equal(apart, together)
+
+
+SUM = """
+    t = 0.0
+    for i in range(n):
+        t = fold_add(t, x[i])
+    y[0] = t
+"""
+BESIDE_MUCH = """
+    t = 0.0
+    for i in range(n):
+        z[i] = sin(exp(x[i])) + tanh(x[i]) * erf(x[i]) + log1p(x[i])
+        t = fold_add(t, x[i])
+    y[0] = t
+"""
+BESIDE_SOME = """
+    t = 0.0
+    u = 0.0
+    for i in range(n):
+        z[i] = exp(x[i])
+        u = fold_add(u, x[i] * x[i])
+        t = fold_add(t, x[i])
+    y[0] = t
+"""
+IN_A_WHILE = """
+    k = 0
+    while True:
+        if not k < 2:
+            break
+        t = 0.0
+        for i in range(n):
+            t = fold_add(t, x[i])
+        y[0] = t
+        k = k + 1
+"""
+
+
+@pytest.mark.parametrize("n", [*range(1, 20), 31, 32, 33, 63, 64, 65, 100, 257, 1000])
+def test_a_sum_has_one_order_whatever_stands_beside_it(n: int) -> None:
+    x = np.random.default_rng(n).standard_normal(n)
+    found = set()
+    for body in (SUM, BESIDE_MUCH, BESIDE_SOME, IN_A_WHILE):
+        text = "def f(x, y, z, n):" + body
+        (kernel,) = compile_kernels([KernelSource("f", ("f8",) * 3, 1, text)])
+        y, z = np.zeros(1), np.zeros(n)
+        assert call_kernel(kernel, [x, y, z], n) == 0
+        found.add(y.tobytes())
+    assert len(found) == 1
+    np.testing.assert_allclose(y[0], x.sum(), rtol=1e-12, atol=1e-12)

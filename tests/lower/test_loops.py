@@ -21,6 +21,7 @@ from adgraph.lower.kernel import KernelSource
 from adgraph.lower.materialize import materialize
 from adgraph.lower.products import prepare_bodies
 from adgraph.lower.program import lower
+from adgraph.lower.written import WrittenKernels
 from adgraph.passes.fuse import fuse
 from adgraph.runtime.compiled import Compiled
 from adgraph.schedule.buffers import check
@@ -61,7 +62,7 @@ def test_a_random_program_of_loops_equals_the_interpreter(seed: int) -> None:
 
 
 def enclosed(graph: Graph) -> Graph:
-    return enclose(materialize(fuse(prepare_bodies(graph))))
+    return enclose(materialize(fuse(prepare_bodies(graph))), WrittenKernels())
 
 
 @pytest.mark.parametrize("seed", range(200))

@@ -35,7 +35,6 @@ MPMATH: dict[str, tuple[Callable[..., Any], Callable[[Array], Array]]] = {
     "sinh": (mpmath.sinh, lambda x: abs(x) < 1e6),
     "cosh": (mpmath.cosh, lambda x: abs(x) < 1e6),
     "tanh": (mpmath.tanh, lambda x: abs(x) < 1e6),
-    "paired_tanh": (mpmath.tanh, lambda x: abs(x) < 1e6),
     "tanh_slope": (lambda x: mpmath.sech(x) ** 2, lambda x: abs(x) < 1e6),
     "arcsin": (mpmath.asin, lambda x: abs(x) <= 1),
     "arccos": (mpmath.acos, lambda x: abs(x) <= 1),
@@ -53,7 +52,7 @@ MPMATH: dict[str, tuple[Callable[..., Any], Callable[[Array], Array]]] = {
     "gamma": (mpmath.gamma, lambda x: (x > 0) & (x < 30)),
 }
 SPECIAL = ("psi", "log_ndtr", "ndtr", "ndtri", "erfinv", "erfcinv")
-OWN = {"paired_tanh": np.tanh, "tanh_slope": lambda x: 1 / np.cosh(x) ** 2}
+OWN = {"tanh_slope": lambda x: 1 / np.cosh(x) ** 2}
 EXTREMA = ("maximum", "minimum", "fmax", "fmin")
 BINARY_EXACT = (*EXTREMA, "fmod", "remainder", "floor_divide", "copysign", "nextafter", "heaviside")
 PAIRS: dict[str, Callable[..., Any]] = {

@@ -8,10 +8,12 @@ their domain is special.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import fft as scipy_fft
 from scipy import linalg, special
 
 from adgraph.coverage import Form
@@ -250,9 +252,12 @@ EXAMPLES: dict[str, Any] = {
     "np.linalg.trace": (STACK,),
     "np.linalg.vecdot": (X, Y),
     "np.linalg.vector_norm": (X,),
-    **{f"np.fft.{name}": (X,) for name in _FOURIER.split()},
+    **{f"{space}.fft.{name}": (X,) for space in ("np", "scipy") for name in _FOURIER.split()},
     **{
-        f"np.fft.{name}": _on(lambda x, y, name=name: getattr(np.fft, name)(x + 1j * y), X, Y)
+        f"{space}.fft.{name}": _on(
+            lambda x, y, space=transforms, name=name: getattr(space, name)(x + 1j * y), X, Y
+        )
+        for space, transforms in (("np", np.fft), ("scipy", scipy_fft))
         for name in ("hfft", "irfft", "irfft2", "irfftn")
     },
     "scipy.special.besselpoly": _on(lambda a: special.besselpoly(a, 1.0, 2.0), V),
@@ -262,6 +267,12 @@ EXAMPLES: dict[str, Any] = {
         for kind in ("obl", "pro")
         for name, at in (("ang1", 0.3), ("rad1", 1.3), ("rad2", 2.0))
     },
+    "math.dist": _on(lambda p, q: math.dist(p, q), V, W),
+    "math.fsum": _on(lambda x: math.fsum(x), V),
+    "math.isclose": _on(lambda x: math.isclose(x[0], 0.23), V),
+    "math.modf": _on(lambda x: math.modf(x[0])[0], V),
+    "scipy.integrate.cumulative_trapezoid": (V, W),
+    "scipy.integrate.trapezoid": (V, W),
     "scipy.linalg.block_diag": (X, SQUARE),
     "scipy.linalg.cho_factor": _on(lambda a: linalg.cholesky(a @ a.T, lower=True), SQUARE),
     "scipy.linalg.cho_solve": _on(
@@ -282,6 +293,10 @@ EXAMPLES: dict[str, Any] = {
     "scipy.linalg.solve_triangular": (SQUARE, X),
     "scipy.linalg.svd": _on(lambda a: np.abs(linalg.svd(a, full_matrices=False)[0]), X),
     "scipy.linalg.svdvals": (X,),
+    "scipy.signal.convolve": (V, W[:3]),
+    "scipy.signal.correlate": (V, W[:3]),
+    "scipy.signal.fftconvolve": (V, W[:3]),
+    "scipy.signal.lfilter": (W[:2], V[:3], X[0]),
     **{
         f"scipy.special.{name}": _on(getattr(special, name), X)
         for name in ("log_softmax", "logsumexp", "sinc", "softmax")

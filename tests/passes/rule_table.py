@@ -30,7 +30,8 @@ from adgraph.ops.shape import (
 from adgraph.passes.factors import FACTORS
 from adgraph.passes.products import SUMS
 from adgraph.passes.products import TABLE as PRODUCTS
-from adgraph.passes.rewrite import Rule, Table
+from adgraph.passes.rewrite import Table
+from adgraph.passes.rules import Rule
 from adgraph.passes.simplify import CHAINS, LOCAL, RELEASE
 from adgraph.passes.stabilize import STABLE
 from adgraph.tracing.tracer import as_tracer, read, tracer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.parse import parse
 from adgraph.ops.constant import stop_gradient
 from adgraph.passes.pipeline import CANONICAL, FINAL, Pass, run_pipeline
-from adgraph.passes.rewrite import Rule, Site, Table, count_nodes, rewrite
+from adgraph.passes.rewrite import Table, count_nodes, rewrite
+from adgraph.passes.rules import Rule, Site
 from adgraph.passes.simplify import simplify
 from adgraph.transforms.vjp import vjp
 from tests.passes.test_cleanup import region
@@ -49,6 +51,21 @@ def test_the_report_counts_nodes_hits_and_seconds() -> None:
     assert report.hits["log(1 + x)"] == 1
     assert report.hits["x * 1"] == 1
     assert report.seconds == sum(r.seconds for r in report.records) > 0
+
+
+def test_a_pass_is_not_run_again_on_a_graph_that_it_left_as_it_was() -> None:
+    seen: list[str] = []
+
+    def noted(name: str, change: bool) -> Pass:
+        def function(graph: Graph, hits: Counter[str]) -> Graph:
+            seen.append(name)
+            return replace(graph) if change else graph
+
+        return Pass(name, function, "")
+
+    looks, copies = noted("looks", change=False), noted("copies", change=True)
+    run_pipeline(_graph(), [looks, looks, copies, looks, copies, copies])
+    assert seen == ["looks", "copies", "looks", "copies", "copies"]
 
 
 def test_the_report_prints_as_a_table() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from adgraph.ir.graph import Graph
 from adgraph.ir.parse import parse
-from adgraph.passes.rewrite import Rule, Site, Table, rewrite
+from adgraph.passes.rewrite import Table, rewrite
+from adgraph.passes.rules import Rule, Site
 
 TEXT = """graph @f(%x: f64[3]) -> (f64[3]) {
   %0: f64[3] = sin(%x)

@@ -171,6 +171,113 @@ def assert_true_and_equal(program: Program, args: tuple[Any, ...], expected: lis
     assert plan.output_bytes <= held <= plan.output_bytes + SMALL
 
 
+# --- loops ---------------------------------------------------------------------------------------
+
+
+def waves(u: Any, k: Any) -> Any:
+    for _ in range(45):
+        u[1:-1] += 0.2 * k * np.sin(u[2:] + u[:-2] - 2 * u[1:-1])
+        u[:] = 0.99 * u + 0.01 * np.roll(u, 2) * np.cos(u)
+    return np.sum(u * u)
+
+
+def network(xs: Any, w: Any) -> Any:
+    h, c = np.zeros(9), np.zeros(9)
+    for t in range(40):
+        z = xs[t] + h @ w
+        gate = 1 / (1 + np.exp(-z))
+        c = gate * c + np.tanh(z) / (1 + np.sum(c * c))
+        h = gate * np.tanh(c) - 0.1 * h
+    return np.sum(h * h) + np.sum(c)
+
+
+def inner_loops(x: Any) -> Any:
+    for _ in range(18):
+        y = x
+        for _ in range(20):
+            y = np.tan(0.3 * y) * np.roll(y, 1) + 0.5 * y * np.mean(y)
+        x = x + 0.1 * y - 0.2 * x * y
+    return np.sum(x * x)
+
+
+def swept(u: Any, f: Any) -> Any:
+    for _ in range(36):
+        for i in range(1, u.shape[0] - 1):
+            u[i] = 0.3 * u[i - 1] + 0.4 * u[i + 1] + f[i] * np.sin(u[i])
+    return np.sum(u * u)
+
+
+def converging(x: Any) -> Any:
+    y = np.ones_like(x)
+    while np.max(np.abs(y * y - x)) > 1e-4:
+        y = y - 0.2 * (y * y - x) / (2 * y)
+    return np.sum(y * np.roll(y, 3))
+
+
+def trips_by_argument(x: Any, n: Any) -> Any:
+    total = 0.0
+    for _ in range(n):
+        x = 0.98 * x + 0.02 * np.arctan(x) * np.log10(2 + x * x)
+        total = total + 0.1 * np.mean(x * x)
+    return total + np.sum(x)
+
+
+LOOPS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "updates in place": (waves, (X[:101], np.abs(X[:99]))),
+    "carried arrays": (network, (ROWS[:40, :9], SQUARE[:9, :9])),
+    "loops in a loop": (inner_loops, (np.tanh(X[:61]),)),
+    "a recurrence": (swept, (np.tanh(X[:43]), 0.1 * X[:43])),
+    "while": (converging, (1 + np.abs(X[:75]),)),
+    "trips by argument": (trips_by_argument, (X[:53].astype(np.float32), np.asarray(50))),
+}
+SHARES = (0.75, 0.4, 0.1, 0.0)  # of the way from the least budget to no budget
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_give_the_same_bits_within_any_budget(name: str) -> None:
+    function, args = LOOPS[name]
+    plain = trace(function).value_and_grad
+    expected = [np.asarray(y).tobytes() for y in plain(*fresh(args))]
+    peak = plain.explain(*fresh(args)).peak_bytes
+    least = least_budget(function, args)
+    kept = 0
+    for share in SHARES:
+        budget = int(least + share * (peak - least))
+        bounded = trace(function, memory_budget=budget).value_and_grad
+        facts = bounded.explain(*fresh(args))
+        kept += "snapshots of a loop" in str(facts)
+        assert facts.peak_bytes <= budget
+        assert [np.asarray(y).tobytes() for y in bounded(*fresh(args))] == expected
+        given = fresh(args)
+        _, held = allocated(lambda f=bounded, x=given: f(*x))
+        assert held <= budget + 4 * SMALL
+    assert kept >= 2
+
+
+def fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return copies, to be written over."""
+    return tuple(np.array(x) for x in args)
+
+
+def least_budget(function: Callable[..., Any], args: tuple[Any, ...]) -> int:
+    """The budget that the error for too small a one names."""
+    with pytest.raises(BudgetError) as caught:
+        trace(function, memory_budget=100).value_and_grad(*fresh(args))
+    (least,) = re.findall(r"smallest budget found to work is (\d+) bytes", str(caught.value))
+    return int(least)
+
+
+@pytest.mark.parametrize("budget", [0.3, "30%"])
+def test_a_share_is_a_budget_for_loops_too(budget: float | str) -> None:
+    function, args = LOOPS["loops in a loop"]
+    plain = trace(function).grad
+    bounded = trace(function, memory_budget=budget).grad
+    facts = bounded.explain(*fresh(args))
+    assert facts.peak_bytes <= 0.3 * plain.explain(*fresh(args)).peak_bytes
+    assert "snapshots of a loop" in str(facts)
+    np.testing.assert_array_equal(bounded(*fresh(args)), plain(*fresh(args)))
+
+
 def test_functions_keep_their_budget_too() -> None:
     function, args, _ = CASES["chain of fused kernels"]
     peak = trace(function).grad.explain(*args).peak_bytes

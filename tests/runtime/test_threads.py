@@ -122,7 +122,7 @@ def test_random_programs_in_tiny_pieces_compute_what_the_interpreter_does(
         tolerance = program.tolerance()
     arrays = [np.ascontiguousarray(a) for a in program.args]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adgraph.lower.program.SPLIT_SECONDS", -1.0)
+        patch.setattr("adgraph.lower.room.SPLIT_SECONDS", -1.0)
         for name, value in TINY.items():
             patch.setattr(f"adgraph.lower.split.{name}", value)
         compiled = Compiled(lower(graph, threads=2))

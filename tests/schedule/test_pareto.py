@@ -15,6 +15,7 @@ from adgraph.ir.builder import Builder
 from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph, Origin
 from adgraph.ops import elementwise, reduction
+from adgraph.runtime.dispatch import collector_paused
 from adgraph.schedule.buffers import check
 from adgraph.schedule.flow import Flow
 from adgraph.schedule.pareto import Planner, pareto
@@ -119,12 +120,17 @@ def test_the_error_names_the_op_the_line_and_the_least_budget() -> None:
     assert "at model.py:7" in str(caught.value)
 
 
-@pytest.mark.parametrize("graph", [joint.layered(8), joint.layered(40)], ids=["small", "large"])
-def test_the_least_budget_that_an_error_names_works(graph: Graph) -> None:
+@pytest.mark.parametrize(
+    "graph", [joint.layered(8), joint.layered(36), joint.chain(70)], ids=["small", "wide", "chain"]
+)
+def test_the_least_budget_that_an_error_names_works_and_a_byte_less_does_not(graph: Graph) -> None:
     with pytest.raises(BudgetError) as caught:
         Planner(graph).at(1)
     least = named_budget(caught.value)
-    assert Planner(graph).at(least).peak_bytes <= least
+    assert Planner(graph).at(least).peak_bytes == least
+    with pytest.raises(BudgetError) as caught:
+        Planner(graph).at(least - 1)
+    assert named_budget(caught.value) == least
 
 
 # --- what good looks like -------------------------------------------------------------------------
@@ -153,11 +159,13 @@ def test_thousands_of_nodes_cost_little_more(name: str, fraction: float, cost: f
     assert point.seconds <= cost * planner.base.seconds
 
 
-def test_thousands_of_nodes_are_planned_in_about_a_second() -> None:
-    graph = joint.transformer(100)
-    start = time.process_time()
-    fraction_of(Planner(graph), 0.5)
-    assert time.process_time() - start < 3.0  # measured 1.2 on a busy machine
+@pytest.mark.parametrize("name", ["transformer", "layered"])
+def test_thousands_of_nodes_are_planned_in_about_a_second(name: str) -> None:
+    graph = planner_of(name).base.schedule.graph
+    with collector_paused():  # as whenever a program is compiled
+        start = time.process_time()
+        fraction_of(Planner(graph), 0.3)
+        assert time.process_time() - start < 2.0  # measured 0.9 on a busy machine
 
 
 SMALL = {

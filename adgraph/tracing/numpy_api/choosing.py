@@ -8,16 +8,19 @@ import numpy as np
 
 from adgraph.errors import ShapeError, TracingError, message
 from adgraph.ir.op import type_of
+from adgraph.tracing.numpy_api.creation import asarray
 from adgraph.tracing.numpy_api.indexing import getitem, setitem
 from adgraph.tracing.numpy_api.keys import key_entries, plain
 from adgraph.tracing.numpy_api.shape import (
     broadcast_to,
+    moveaxis,
+    normal_axes,
     normal_axis,
     ravel,
     reshape,
     strong,
 )
-from adgraph.tracing.numpy_api.table import implements, method, store
+from adgraph.tracing.numpy_api.table import implements, method, refuse, store
 from adgraph.tracing.tracer import (
     Tracer,
     as_tracer,
@@ -131,6 +134,30 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     rows = np.stack([broadcast_to(as_tracer(p, dtype), shape) for p in parts])
     spread = np.broadcast_to(positions, shape)[None]
     return store(take_along_axis(rows, spread, 0)[0], out, "np.choose")
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    """The windows are copies, which NumPy's are not; writing into those is refused there, too."""
+    refuse("np.lib.stride_tricks.sliding_window_view", subok=subok, writeable=writeable)
+    result = as_tracer(asarray(x))
+    extents = np.atleast_1d(window_shape).tolist()
+    axes = normal_axes(axis, result.ndim)
+    if len(extents) != len(axes):
+        raise ShapeError(
+            message(f"sliding_window_view: {len(extents)} extents of windows for {len(axes)} axes")
+        )
+    for place, extent in zip(axes, extents, strict=True):
+        count = result.shape[place] - extent + 1
+        if extent < 0 or count < 1:
+            raise ShapeError(
+                message(f"sliding_window_view: a window of {extent} for {result.shape[place]}")
+            )
+        positions = np.arange(count)[:, None] + np.arange(extent)
+        result = moveaxis(take(result, positions, place), place + 1, -1)
+    return result
 
 
 @implements(np.ix_, differentiable=False)

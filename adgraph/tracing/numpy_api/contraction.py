@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError, message
+from adgraph.errors import DtypeError, ShapeError, message
 from adgraph.tracing.numpy_api import reduction
 from adgraph.tracing.numpy_api.diagonal import diagonal
 from adgraph.tracing.numpy_api.linalg import matrix_product
@@ -192,6 +192,8 @@ def einsum(
     extents = _extents(terms, arrays, text)
     if len(set(target)) != len(target) or not set(target) <= set(extents):
         raise _fault(text, "the result names a label twice, or one that no operand has")
+    if not all(np.can_cast(as_tracer(x).dtype, common) for x in given):
+        raise DtypeError(message(f"np.einsum: operands do not go safely into dtype={common}"))
     prepared = [_prepared(a, t, extents) for a, t in zip(arrays, terms, strict=True)]
     final = _summed(_contract_all(prepared, target, optimize), set(target))
     return store(_arranged(final, target), out, "np.einsum")

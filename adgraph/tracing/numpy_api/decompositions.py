@@ -44,6 +44,8 @@ def _lower(a: Any, uplo: str) -> Any:
     if uplo.upper() not in ("L", "U"):
         raise ValueError(message(f"UPLO={uplo!r} names no triangle", "", 'write "L" or "U"'))
     x = matrix(a)
+    if x.ndim < 2:
+        raise np.linalg.LinAlgError(message(f"a matrix was expected, not shape {x.shape}"))
     return x if uplo.upper() == "L" else conjugate(matrix_transpose(x))
 
 

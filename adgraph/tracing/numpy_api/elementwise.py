@@ -180,12 +180,14 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
     mask, dtype = options.pop("where", True), options.pop("dtype", None)
     refuse("np.clip", **options)
     bounds = [x for x in (lower, upper) if x is not None]
-    result: Any = as_tracer(a, dtype or result_dtype(a, *bounds))
+    result: Any = as_tracer(a, None if dtype else result_dtype(a, *bounds))
     if lower is not None:
-        result = np.maximum(result, lower if dtype is None else as_tracer(lower, dtype))
+        result = np.maximum(result, lower, dtype=dtype)
     if upper is not None:
-        result = np.minimum(result, upper if dtype is None else as_tracer(upper, dtype))
-    return store(result if bounds else _fresh(result), out, "np.clip", mask)
+        result = np.minimum(result, upper, dtype=dtype)
+    if not bounds:
+        result = np.positive(result, dtype=dtype)
+    return store(result, out, "np.clip", mask, stretches=True)
 
 
 @implements(np.nan_to_num)

@@ -101,13 +101,14 @@ def rfft(
     a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None
 ) -> Any:
     x = _inexact(a)
-    if x.dtype.kind == "c":
-        raise TypeError(message("np.fft.rfft of complex numbers", "", "write np.fft.fft"))
 
     def transform(last: Any) -> Any:
         points = last.shape[-1] if n is None else n
         sized = _resized(last, points)
-        return fourier.RFFT[points % 2](sized, _factor(points, norm, x.dtype, inverse=False))
+        factor = _factor(points, norm, x.dtype, inverse=False)
+        if x.dtype.kind == "c":
+            raise TypeError(message("np.fft.rfft of complex numbers", "", "write np.fft.fft"))
+        return fourier.RFFT[points % 2](sized, factor)
 
     return store(_along(x, axis, transform), out, "np.fft.rfft")
 
@@ -120,6 +121,8 @@ def irfft(
 
     def transform(last: Any) -> Any:
         points = 2 * (last.shape[-1] - 1) if n is None else n
+        if points < 1:
+            raise ShapeError(message(f"a Fourier transform of {points} points"))
         half = _resized(last, points // 2 + 1)
         return fourier.irfft(half, _factor(points, norm, x.dtype, inverse=True), n=points)
 
@@ -230,5 +233,7 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
 def _shifted(x: Tracer, axes: Any, *, forward: bool) -> Any:
     """Bring the zero frequency to the middle, or back."""
     chosen = range(x.ndim) if axes is None else ((axes,) if isinstance(axes, int) else axes)
+    if not chosen:
+        return x.copy()
     halves = [x.shape[a] // 2 if forward else -(x.shape[a] // 2) for a in chosen]
     return np.roll(x, halves, tuple(chosen))

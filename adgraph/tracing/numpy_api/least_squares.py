@@ -65,7 +65,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     inverse, large = _inverted(size, share)
     v = conjugate(matrix_transpose(right))
     product = inverse[:, None] * np.matmul(conjugate(matrix_transpose(left)), turned)
-    found = ops.least_squares(x, columns, np.matmul(v, product), v, inverse)
+    found = ops.least_squares(x, np.matmul(v, product), columns, v, inverse)
     misfit = np.sum(np.square(np.abs(np.matmul(x, found) - columns)), axis=0)
     residuals = misfit if x.shape[0] > x.shape[1] else as_tracer(np.zeros(0, misfit.dtype))
     rank = as_tracer(np.count_nonzero(large), np.int32)

@@ -58,7 +58,13 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         "it is about the bytes or the memory of an array, which a graph does not have",
         "convert numbers with astype, and make other shapes with np.reshape or np.resize",
-        _methods("byteswap getfield resize setfield setflags to_device view"),
+        _methods("byteswap getfield resize setfield setflags to_device"),
+    ),
+    Refusal(
+        "it reads the bytes of an array as other numbers, and a graph has no bytes",
+        "np.real(z) and np.imag(z) are the parts of complex numbers, x[..., 0] + 1j * x[..., 1] "
+        "makes some of pairs, and astype converts numbers",
+        _methods("view"),
     ),
     Refusal(
         "it raises an error for some numbers, and while tracing there are none yet",

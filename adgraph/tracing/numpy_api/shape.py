@@ -283,7 +283,7 @@ def copy_method(a: Tracer, order: str = "C") -> Any:
 @implements(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     check_cast("np.copyto", dtype_of(src), dtype_of(dst), casting)
-    store(as_tracer(src, dtype_of(dst)), dst, "np.copyto", where)
+    store(as_tracer(src, dtype_of(dst)), dst, "np.copyto", where, stretches=True)
 
 
 def dtype_of(x: Any) -> np.dtype[Any]:

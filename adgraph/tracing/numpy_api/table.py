@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import DtypeError, TracingError, message
+from adgraph.errors import DtypeError, ShapeError, TracingError, message
 from adgraph.ir.op import OPS, Op
 from adgraph.ops.scipy_special import MODULE, Special, stand_in
 from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.masked import Masked
 from adgraph.tracing.numpy_api.refusals import REFUSALS, reason_of
 from adgraph.tracing.operators import apply_ufunc, index_arithmetic
-from adgraph.tracing.tracer import Tracer, advice, write
+from adgraph.tracing.tracer import Tracer, advice, as_tracer, promotion, write
 
+CASTINGS = ("no", "equiv", "safe", "same_kind", "unsafe")
 Function = Callable[..., Any]
 
 FUNCTIONS: dict[Function, Function] = {}
@@ -99,21 +100,43 @@ def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dic
     options = dict(kwargs)
     out = options.pop("out", None)
     mask = options.pop("where", True)
-    dtype = options.pop("dtype", None)
+    dtype, casting = options.pop("dtype", None), options.pop("casting", "same_kind")
     options = {k: v for k, v in options.items() if not _is_default(k, v)}
     if options:
         raise TracingError(
             message(
                 f"np.{ufunc.__name__} was called with {', '.join(options)}",
-                "a traced ufunc accepts out=, where= and dtype= only",
+                "a traced ufunc accepts out=, where=, dtype= and casting= only",
             )
         )
-    if dtype is not None:
-        args = tuple(
-            x.astype(dtype) if isinstance(x, Tracer) else np.asarray(x, dtype) for x in args
-        )
+    if dtype is not None or casting != "same_kind":
+        args = _in_loop(ufunc, args, dtype, casting)
     result = _call_ufunc(ufunc, args)
-    return store(result, out, f"np.{ufunc.__name__}", mask)
+    return store(result, out, f"np.{ufunc.__name__}", mask, casting=casting, stretches=True)
+
+
+def _in_loop(ufunc: np.ufunc, args: tuple[Any, ...], dtype: Any, casting: Any) -> tuple[Any, ...]:
+    """Convert operands to the dtypes of the loop that NumPy chooses for `dtype=` and `casting=`."""
+    if casting not in CASTINGS:
+        raise ValueError(message(f"casting={casting!r} is none of {', '.join(CASTINGS)}"))
+    kinds = tuple(map(promotion, args))
+    if not any(isinstance(kind, np.dtype) for kind in kinds):
+        kinds = tuple(map(np.dtype, kinds))
+    chosen = None if dtype is None else np.dtype(dtype)
+    signature = (*(None,) * ufunc.nin, *(chosen,) * ufunc.nout)
+    try:
+        dtypes = ufunc.resolve_dtypes(
+            (*kinds, *(None,) * ufunc.nout), signature=signature, casting=casting
+        )
+    except TypeError as error:
+        raise DtypeError(
+            message(
+                f"np.{ufunc.__name__} with dtype={dtype} and casting={casting!r}",
+                str(error),
+                "convert the operands with astype",
+            )
+        ) from None
+    return tuple(as_tracer(x, d) for x, d in zip(args, dtypes, strict=False))
 
 
 def _crossed(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -126,7 +149,7 @@ def _crossed(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, Any]:
 
 
 def _is_default(key: str, value: Any) -> bool:
-    defaults = {"casting": "same_kind", "order": "K", "subok": True}
+    defaults = {"order": "K", "subok": True}
     return key in defaults and defaults[key] == value
 
 
@@ -148,11 +171,25 @@ def _name_of(ufunc: np.ufunc) -> str:
     return f"{'np' if hasattr(np, ufunc.__name__) else MODULE}.{ufunc.__name__}"
 
 
-def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
-    """Return a result, or store it as `out=` and `where=` of the function `name` ask."""
+def store(
+    result: Any,
+    out: Any,
+    name: str,
+    mask: Any = True,
+    *,
+    casting: Any = "same_kind",
+    stretches: bool = False,
+) -> Any:
+    """Return a result, or store it as `out=` and `where=` of the function `name` ask.
+
+    Ufuncs stretch their results to the shape of `out=`.
+    """
     if isinstance(result, tuple):
         outs = out if isinstance(out, tuple) else (out,) * len(result)
-        return tuple(store(r, o, name, mask) for r, o in zip(result, outs, strict=True))
+        return tuple(
+            store(r, o, name, mask, casting=casting, stretches=stretches)
+            for r, o in zip(result, outs, strict=True)
+        )
     target = out[0] if isinstance(out, tuple) else out
     if target is None:
         if mask is not True:
@@ -175,7 +212,11 @@ def store(result: Any, out: Any, name: str, mask: Any = True) -> Any:
                 ),
             )
         )
-    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+    if not stretches and result.shape != target.shape:
+        raise ShapeError(
+            message(f"{name}: out= has the shape {target.shape}, the result {result.shape}")
+        )
+    if not np.can_cast(result.dtype, target.dtype, casting):
         raise DtypeError(
             message(
                 f"{name} cannot store a result of dtype {result.dtype} in out= of dtype "
