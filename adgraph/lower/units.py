@@ -237,8 +237,8 @@ def point_index(type: ArrayType, axis: int, at: Dim) -> Index:
 
 
 def is_nest(node: Node) -> bool:
-    """Tell whether a node is a group of elementwise ops and reductions."""
-    return node.op.kind is Kind.REGION and node.op.code is None
+    """Tell whether a node is a group of elementwise ops and reductions, and no kernel yet."""
+    return node.op.kind is Kind.REGION and node.op.code is None and "in_place" not in node.attrs
 
 
 def written_pieces(node: Node) -> tuple[Piece, ...]:

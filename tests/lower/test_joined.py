@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 from adgraph import trace
 from adgraph.testing import assert_close
@@ -189,3 +190,11 @@ def _random_joins(rng: np.random.Generator, found: list[Any]) -> Any:
         one, other = (found[k] for k in rng.integers(len(found), size=2))
         found.append(step(one, other))
     return np.concatenate(found[-4:], axis=int(rng.integers(2)))
+
+
+def test_blocks_of_a_diagonal_are_kernels_that_are_joined() -> None:
+    x = np.arange(600.0)
+    f = trace(lambda x: scipy.linalg.block_diag(x, np.sin(x)))
+    for _ in range(3):
+        np.testing.assert_array_equal(f(x)[0], np.concatenate([x, np.zeros(600)]))
+        np.testing.assert_allclose(f(x)[1], np.concatenate([np.zeros(600), np.sin(x)]), atol=1e-15)
