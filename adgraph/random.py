@@ -54,7 +54,8 @@ def split(key: Any, num: int = 2) -> Any:
 
 def fold_in(key: Any, data: Any) -> Any:
     """Return the key that a key and an integer make, such as the number of a trip of a loop."""
-    count = np.reshape(np.asarray(data), (1,)).astype(np.uint32)
+    whole = data if hasattr(data, "astype") else np.asarray(data)
+    count = np.reshape(whole.astype(np.uint32), (1,))
     words = _threefry(_words(key), np.zeros(1, np.uint32), count)
     return np.concatenate(words)
 
@@ -78,7 +79,7 @@ def uniform(
     dtype('float64')
     """
     unit = _unit(key, shape, _real(dtype))
-    low, high = (x if np.ndim(x) else _as(x, unit.dtype) for x in (minval, maxval))
+    low, high = _as(minval, unit.dtype), _as(maxval, unit.dtype)
     return np.maximum(unit * (high - low) + low, low)
 
 

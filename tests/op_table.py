@@ -28,7 +28,7 @@ INTERNAL = {
     ),
     "between": "the pass `narrow` makes it of windows",
     **dict.fromkeys(
-        ("multiply_add", "multiply_subtract", "subtract_product"),
+        ("multiply_add", "multiply_subtract", "subtract_product", "add_multiple_at"),
         "the pass `contract` makes it of products and sums: tests/passes/test_contract.py",
     ),
     "fused": "the pass of that name makes it",

@@ -428,3 +428,24 @@ def test_tracing_in_one_thread_does_not_disturb_another() -> None:
 def test_errors_form_one_tree() -> None:
     for kind in (TracingError, ShapeError, DtypeError, AxisIndexError):
         assert issubclass(kind, adgraph.errors.AdgraphError)
+
+
+@pytest.mark.parametrize("n", [5.7, np.float64(3.0), np.array([2])])
+def test_bounds_of_a_range_are_integers(n: Any) -> None:
+    def power(x: Any, n: Any) -> Any:
+        for _ in range(n):
+            x = x * 1.1
+        return x
+
+    with pytest.raises(DtypeError) as caught:
+        trace(power)(1.0, n)
+    assert_explains(caught, "range()", "integers", "range(int(n))")
+
+
+@pytest.mark.parametrize("n", [2**70, -(2**63) - 1])
+def test_python_ints_beyond_64_bits_are_refused_by_name(n: int) -> None:
+    f = trace(lambda a, b: a - b)
+    for _ in range(3):
+        with pytest.raises(DtypeError, match="^a is an (?s:.*)64 bits"):
+            f(n, 1)
+        assert f(2, 1) == 1

@@ -202,3 +202,13 @@ def test_a_nan_in_either_part_is_the_extremum() -> None:
 def test_what_has_no_parts_is_refused_by_name() -> None:
     with pytest.raises(DtypeError, match="searchsorted of complex numbers"):
         trace(np.searchsorted)(Z, W)
+
+
+@pytest.mark.parametrize("power", [0, 1, 2, 3, 17, -1, -2, 0.5])
+def test_whole_powers_are_products_as_in_numpy(power: float) -> None:
+    z = np.array([3j, -2.0 + 0j, 1 + 2j, -1.5 - 0.25j])
+    found = trace(lambda z: z**power)(z)
+    np.testing.assert_allclose(found, z**power, rtol=4e-16)
+    assert found[0].real == 0 or found[0].imag == 0 or power == 0.5
+    slope = trace(lambda z: np.sum((z**power).real)).grad(z)
+    np.testing.assert_allclose(slope, power * z ** (power - 1), rtol=1e-14)

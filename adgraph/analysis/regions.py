@@ -28,7 +28,7 @@ from adgraph.ir.op import Kind, Op
 from adgraph.ir.types import ArrayType, Index, Slice
 from adgraph.ops.control import counted, loop
 from adgraph.ops.indexing import index_add, put
-from adgraph.ops.shape import add_at, getitem, reshape, transpose, update
+from adgraph.ops.shape import add_at, add_multiple_at, getitem, reshape, transpose, update
 
 # --- boxes ----------------------------------------------------------------------------------------
 
@@ -222,6 +222,7 @@ def _anywhere(node: Node) -> Box:
 WRITES: dict[Op, Callable[[Node], Box]] = {
     update: _box_written,
     add_at: _box_written,
+    add_multiple_at: _box_written,
     put: _anywhere,
     index_add: _anywhere,
 }

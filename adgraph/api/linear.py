@@ -22,11 +22,13 @@ from adgraph.api.subject import (
     trace_subject,
 )
 from adgraph.errors import DerivativeError, message
+from adgraph.ir.builder import inline
 from adgraph.ir.graph import Graph, Value
 from adgraph.ir.op import type_of
 from adgraph.ir.types import ArrayType
 from adgraph.passes.pipeline import FINAL, run_pipeline
 from adgraph.runtime.dispatch import argument_names
+from adgraph.tracing.frames import building
 from adgraph.tracing.trace import Static, is_array
 from adgraph.tracing.tracer import Tracer, as_tracer, read, tracer
 from adgraph.tracing.tree import (
@@ -39,7 +41,8 @@ from adgraph.tracing.tree import (
     unflatten,
 )
 from adgraph.transforms.jvp import jvp as jvp_graph
-from adgraph.transforms.split import split
+from adgraph.transforms.jvp import zero_tangent
+from adgraph.transforms.split import is_closed, split
 from adgraph.transforms.vjp import vjp as vjp_graph
 
 
@@ -207,8 +210,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
         subject = trace_subject(subject_function, args, {})
         seeds = _differentiable_leaves(subject)
         inputs = [subject.inputs[leaf] for leaf in seeds]
-        joint, _ = run_pipeline(jvp_graph(subject.graph, inputs), FINAL)
-        first, second = split(joint, len(subject.values), subject.outputs)
+        first, second = _halves(subject.graph, inputs)
         values = emit(first, subject.values)
         linear = Linear(
             second,
@@ -232,6 +234,36 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
         return apply_linear(Static.of(linear), residuals, _seeds_of(linear, marked))
 
     return y, push
+
+
+def _halves(graph: Graph, inputs: Sequence[int]) -> tuple[Graph, Graph]:
+    """Return the program with its residuals, and the one from these and tangents to tangents.
+
+    Forward, a loop carries values and tangents together, and cannot be cut. In reverse it is two
+    loops: the tangents are then the transpose of the pullback, which is linear.
+    """
+    joint, _ = run_pipeline(jvp_graph(graph, inputs), FINAL)
+    first, second = split(joint, len(graph.inputs), len(graph.outputs))
+    if is_closed(first):
+        return first, second
+    joint, _ = run_pipeline(vjp_graph(graph, inputs), FINAL)
+    first, pullback = split(joint, len(graph.inputs), len(graph.outputs))
+    return first, _transposed(pullback, len(first.outputs) - len(graph.outputs), graph.outputs)
+
+
+def _transposed(pullback: Graph, residuals: int, outputs: Sequence[Value]) -> Graph:
+    """Return the program (residuals, tangents) -> (tangents of the outputs)."""
+    cotangents = range(residuals, len(pullback.inputs))
+    back = vjp_graph(pullback, cotangents)
+    with building() as builder:
+        known = [builder.input(v.type, v.name) for v in pullback.inputs[:residuals]]
+        anywhere = [read(zero_tangent(pullback.inputs[i])) for i in cotangents]
+        tangents = [builder.input(v.type, v.name) for v in back.inputs[len(pullback.inputs) :]]
+        pulled = inline(builder, back, [*known, *anywhere, *tangents])
+        found = iter(pulled[len(pullback.outputs) :])
+        results = [next(found) if v.type.inexact else read(zero_tangent(v)) for v in outputs]
+        transposed = builder.build(results, f"{pullback.name}_transposed")
+    return run_pipeline(transposed, FINAL)[0]
 
 
 @at_point

@@ -44,13 +44,13 @@ class Fold:
 class Piece:
     """A box of the result (None: all of it): filled from an operand by number, or with a literal.
 
-    With `add` the operand is added to what earlier pieces have put there.
+    With `add` so many times the operand is added to what earlier pieces have put there.
     """
 
     index: Index | None
     operand: int | None
     literal: float = 0.0
-    add: bool = False
+    add: float = 0.0
 
 
 @dataclass(frozen=True)

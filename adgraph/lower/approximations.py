@@ -127,35 +127,39 @@ def cosh(e: Emitter, x: str) -> str:
 
 
 def tanh(e: Emitter, x: str) -> str:
-    """Write expm1(-2 |x|) / (exp(-2 |x|) + 1), of which `tanh_slope` has all but the last steps."""
-    r, n = _reduce_exp(e, _decay_exponent(e, x))
-    growth = _exp_growth(e, r)
-    half = e.bits("ashr", n, 1)
-    scale = e.mul(_power_of_two(e, half), _power_of_two(e, e.bits("sub", n, half)))
-    t = e.fma(scale, growth, e.sub(scale, 1.0))
-    divisor, inverse = _logistic(e, _scaled(e, e.add(growth, 1.0), n))
-    y = e.mul(t, inverse)
-    return e.copysign(e.fma(e.fma(e.neg(y), divisor, t), inverse, y), x)  # as if divided
+    """Write expm1(-2 |x|) / (expm1(-2 |x|) + 2) with the sign of x."""
+    growth, n = _decay(e, x)
+    return e.copysign(_decayed_quotient(e, growth, n), x)
 
 
 def tanh_slope(e: Emitter, x: str) -> str:
-    """Write 4 d / (d + 1)**2 with d = exp(-2 |x|), corrected for what the divisor has lost."""
-    r, n = _reduce_exp(e, _decay_exponent(e, x))
-    decay = _scaled(e, _exp_series(e, r), n)
-    divisor, inverse = _logistic(e, decay)
-    lost = e.sub(decay, e.sub(divisor, 1.0))
-    missing = e.fma(e.neg(lost), inverse, e.fma(e.neg(divisor), inverse, 1.0))
-    y = e.mul(e.mul(e.mul(decay, 4.0), inverse), inverse)
-    return e.fma(y, e.add(missing, missing), y)
+    """Write d (1 + tanh |x|)**2 with d = exp(-2 |x|), corrected for what 1 + tanh |x| has lost.
 
-
-def _decay_exponent(e: Emitter, x: str) -> str:
-    return _clamp(e, e.mul(e.abs(x), -2.0), -746.0, 0.0)
-
-
-def _logistic(e: Emitter, decay: str) -> tuple[str, str]:
+    All of `tanh` is in it: together they have one exponential and one division.
+    """
+    growth, n = _decay(e, x)
+    decay = _scaled(e, e.add(growth, 1.0), n)
+    u = e.sub(1.0, _decayed_quotient(e, growth, n))  # 2 / (1 + d)
     divisor = e.add(decay, 1.0)
-    return divisor, e.div(1.0, divisor)
+    lost = e.sub(decay, e.sub(divisor, 1.0))
+    missing = e.fma(e.neg(lost), u, e.fma(e.neg(divisor), u, 2.0))
+    y = e.mul(e.mul(decay, u), u)
+    return e.fma(y, missing, y)
+
+
+def _decay(e: Emitter, x: str) -> tuple[str, str]:
+    """Return g, n with exp(-2 |x|) = 2**n (1 + g)."""
+    exponent = e.mul(e.abs(x), -2.0)
+    limited = e.select(e.compare("olt", exponent, -746.0), -746.0, exponent)
+    r, n = _reduce_exp(e, limited)
+    return _exp_growth(e, r), n
+
+
+def _decayed_quotient(e: Emitter, growth: str, n: str) -> str:
+    """Return t / (t + 2) with t = expm1(-2 |x|), which is -1 long before 2**n is denormal."""
+    scale = _power_of_two(e, e.bits_maximum(n, -1022))
+    t = e.fma(scale, growth, e.sub(scale, 1.0))
+    return e.div(t, e.add(t, 2.0))
 
 
 def _split_log(e: Emitter, x: str) -> tuple[str, str]:

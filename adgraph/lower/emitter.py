@@ -161,6 +161,11 @@ class Emitter:
         """Compare bits as integers."""
         return self.emit(f"icmp {predicate} {self.integer} {a}, {b}")
 
+    def bits_maximum(self, a: str, b: int) -> str:
+        """Return the larger of bits and a number, as integers."""
+        larger = self.bits_compare("sgt", a, b)
+        return self.emit(f"select i1 {larger}, {self.integer} {a}, {self.integer} {b}")
+
     def bits_to_float(self, a: str) -> str:
         """Convert a signed integer to the float type."""
         return self.emit(f"sitofp {self.integer} {a} to {self.type}")

@@ -26,14 +26,14 @@ class Operand:
 class Target:
     """Where a kernel puts a result: into elements, or in a variable.
 
-    With `add` it is added to what the elements hold.
+    With `add` so many times the result is added to what the elements hold.
     """
 
     pointer: str
     strides: tuple[int, ...]
     variable: str | None = None
     offset: Offset = AT_START
-    add: bool = False
+    add: str = ""
 
 
 @dataclass(frozen=True)

@@ -359,7 +359,7 @@ class _Planner:
             self.flow.layouts[made] = Layout(into.result, target.offset, target.strides)
             self.flow.readers.setdefault(into.result, []).extend(readers)
 
-    def _sole_nest(self, value: Value, unit: Unit, add: bool) -> Unit | None:
+    def _sole_nest(self, value: Value, unit: Unit, add: float) -> Unit | None:
         """The nest that computes a value, if all others can read it where the update puts it."""
         layout = self.flow.layouts[value]
         made = layout.root

@@ -79,8 +79,8 @@ class _Numbers:
             case Let(operands=operands):
                 names = tuple([self._operand(x) for x in operands])
                 return statement if names == operands else replace(statement, operands=names)
-            case Store(name=value):
-                return replace(statement, name=self._operand(value))
+            case Store(name=value, add=add):
+                return replace(statement, name=self._operand(value), add=self._operand(add))
             case Set(text=value):
                 return replace(statement, text=self._operand(value))
             case Loop(body=body, before=before, after=after):

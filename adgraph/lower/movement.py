@@ -27,12 +27,12 @@ def box_nest(
     strides: tuple[int, ...] | None,
     literal: float = 0.0,
     *,
-    add: bool = False,
+    add: str = "",
 ) -> Nest:
     """Write the nest that fills a box of a result: the box's shape, its strides in `target`.
 
     `strides` are those of the operand (aligned to the box's axes), or None to fill with `literal`;
-    with `add` the operand is added to what is there.
+    with `add` so many times the operand is added to what is there.
     """
     sizes = Sizes()
     to = Access(RESULT, ()), target
@@ -54,7 +54,7 @@ def box_statements(
     source: tuple[Access, tuple[int, ...]] | Start | str,
     sizes: Sizes,
     *,
-    add: bool = False,
+    add: str = "",
     letter: str = "i",
     value: str = "value",
 ) -> tuple[Statement, ...]:

@@ -69,13 +69,26 @@ class Start:
     value: Any
 
 
+ONCE = "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write a scalar to an element, or add it to what is there."""
+    """Write a scalar to an element, or add `add` times the scalar, rounded once, to what is there.
+
+    `add` is empty, `ONCE` or the text of a number in the dtype of the element.
+    """
 
     access: Access
     name: str
-    add: bool = False
+    add: str = ""
+
+
+def sum_of(name: str, dtype: Dtype, total: str, value: str, times: str) -> Let:
+    """Return the statement that computes what a `Store` with `add` would leave in an element."""
+    if times == ONCE:
+        return Let(name, dtype, "{0} + {1}", (total, value))
+    return Let(name, dtype, "fma({0}, {1}, {2})", (value, times, total))
 
 
 @dataclass(frozen=True, slots=True)

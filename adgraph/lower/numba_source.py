@@ -15,6 +15,7 @@ import numpy as np
 from adgraph.ir.types import Dtype, dtype_code
 from adgraph.lower.kernel import KernelSource
 from adgraph.lower.nest import (
+    ONCE,
     Access,
     Branch,
     Invoke,
@@ -54,8 +55,7 @@ def _lines(statement: Statement) -> Iterator[str]:
         case Load():
             yield f"{statement.name} = {_element(statement.access)}"
         case Store():
-            sign = "+=" if statement.add else "="
-            yield f"{_element(statement.access)} {sign} {statement.name}"
+            yield _store(statement)
         case Start():
             yield f"{statement.name} = {literal(statement.value, statement.dtype)}"
         case Let():
@@ -120,6 +120,13 @@ def _pointer(access: Access) -> str:
     return f"behind({access.pointer}, {offset})" if offset else access.pointer
 
 
+def _store(store: Store) -> str:
+    element = _element(store.access)
+    if store.add in ("", ONCE):
+        return f"{element} {'+=' if store.add else '='} {store.name}"
+    return f"{element} = fma({store.name}, {store.add}, {element})"
+
+
 def _loop_lines(loop: Loop) -> Iterator[str]:
     if loop.blocked:
         block = f"{loop.index}b"
@@ -172,6 +179,13 @@ def _operand(name: str, text: str) -> str:
 def cast(text: str, dtype: Dtype) -> str:
     """Convert an expression to a dtype: Numba widens float32 and small integers in arithmetic."""
     return f"{dtype.name}({text})"
+
+
+def multiple(times: float, dtype: Dtype) -> str:
+    """Print how many times a scalar is added, as `Store` takes it."""
+    if not times:
+        return ""
+    return ONCE if times == 1.0 else literal(times, dtype)
 
 
 def literal(value: Any, dtype: Dtype) -> str:

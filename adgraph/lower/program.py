@@ -35,7 +35,7 @@ from adgraph.lower.lift import NUMBERS, lifted
 from adgraph.lower.materialize import materialize
 from adgraph.lower.movement import RESULT, SOURCE, box_nest
 from adgraph.lower.nest import Nest
-from adgraph.lower.numba_source import literal, numba_source
+from adgraph.lower.numba_source import literal, multiple, numba_source
 from adgraph.lower.pool import SplitCall, pool, split_address
 from adgraph.lower.products import prepare_bodies, sum_strided_products
 from adgraph.lower.real_interface import with_real_interface
@@ -395,7 +395,8 @@ class _Writer:
                     continue  # computed in place: the operand is there already
             if 0 in shape:
                 continue
-            nest = box_nest(result, shape, steps, strides, piece.literal, add=piece.add)
+            add = multiple(piece.add, result.dtype)
+            nest = box_nest(result, shape, steps, strides, piece.literal, add=add)
             yield from self._nest_calls(node, nest, at, {})
 
     def _aligned(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...]:

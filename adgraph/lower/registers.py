@@ -34,6 +34,7 @@ from adgraph.lower.nest import (
     Statement,
     Stop,
     Store,
+    sum_of,
 )
 
 MOST_PLACES = 6  # elements of one row that are under way
@@ -253,8 +254,7 @@ class _Rotation:
                     yield Set(name, found)
                 case Store(access, name, add) if (found := self._variable(access)) is not None:
                     if add:
-                        dtype = self.dtypes(access.pointer)
-                        yield Let(found, dtype, "{0} + {1}", (found, name))
+                        yield sum_of(found, self.dtypes(access.pointer), found, name, add)
                     else:
                         yield Set(found, name)
                 case _:

@@ -13,7 +13,7 @@ from adgraph.ir.code import Loops
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
 from adgraph.ir.graph import Node
 from adgraph.ir.types import ArrayType
-from adgraph.lower.nest import Range, Set, Statement, Stop
+from adgraph.lower.nest import ONCE, Range, Set, Statement, Stop
 from adgraph.lower.places import Places
 from adgraph.lower.storage import Kernel, Memory, Scalar, Stored
 from adgraph.lower.units import Locate, Unit
@@ -48,7 +48,7 @@ def write_scatter(places: Places, unit: Unit, node: Node) -> None:
     rest = node.output.type.with_shape(shape[:axis] + shape[axis + 1 :])
     extent = kernel.names.sizes.dim(shape[axis])
     read, wrap, check = _position(kernel, at, indices, loops, extent)
-    copied = kernel.copied(rest, box, part, add=node.op.code.point == "add")
+    copied = kernel.copied(rest, box, part, add=ONCE if node.op.code.point == "add" else "")
     if _has_many(node.inputs[2].type):
         places.statements += _all_checked(kernel, at, read, loops, extent)
         places.statements += _looped(kernel, loops, (read, wrap, *copied))

@@ -12,8 +12,8 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.lower.fused import fused_statements
 from adgraph.lower.given import Operand, Target
 from adgraph.lower.layout import placed_view
-from adgraph.lower.nest import Let, Load, Set
-from adgraph.lower.numba_source import literal
+from adgraph.lower.nest import Let, Load, Set, sum_of
+from adgraph.lower.numba_source import literal, multiple
 from adgraph.lower.places import Places
 from adgraph.lower.storage import Memory, Scalar, Stored, aligned, around, box_shape, part_of
 from adgraph.lower.units import Copy, Into, Unit, tied_operand
@@ -77,7 +77,8 @@ def _given(places: Places, stored: Stored, ndim: int) -> Operand:
 def _target(places: Places, value: Value, into: Into) -> Target:
     memory = places.boxed(value, into)
     offset = places.kernel.access(memory).offset
-    return Target(memory.pointer, memory.strides, None, offset, into.add)
+    add = multiple(into.add, value.type.dtype)
+    return Target(memory.pointer, memory.strides, None, offset, add)
 
 
 def write_pieces(places: Places, unit: Unit, node: Node) -> None:
@@ -97,7 +98,8 @@ def write_pieces(places: Places, unit: Unit, node: Node) -> None:
             source = aligned(places.operand(unit, value), value.type.shape, len(shape))
         to = places.box(result, piece.index)
         box = result.type.with_shape(shape)
-        places.statements += places.kernel.copied(box, to, source, add=piece.add)
+        add = multiple(piece.add, box.dtype)
+        places.statements += places.kernel.copied(box, to, source, add=add)
 
 
 def _write_scalar(places: Places, unit: Unit, node: Node, pieces: tuple[Piece, ...]) -> None:
@@ -107,8 +109,8 @@ def _write_scalar(places: Places, unit: Unit, node: Node, pieces: tuple[Piece, .
     assert last.operand is not None
     text = places.operand_text(unit, node.inputs[last.operand])
     if last.add:
-        first = places.text(node.inputs[0])
-        places.statements.append(Let(name, node.output.type.dtype, "{0} + {1}", (first, text)))
+        dtype, first = node.output.type.dtype, places.text(node.inputs[0])
+        places.statements.append(sum_of(name, dtype, first, text, multiple(last.add, dtype)))
     else:
         places.statements.append(Set(name, text))
     places.define(node.output, name)

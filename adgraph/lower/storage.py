@@ -123,7 +123,7 @@ class Kernel:
                 return self.slots[number].dtype
 
     def copied(
-        self, type: ArrayType, to: Memory, source: Stored, *, add: bool = False
+        self, type: ArrayType, to: Memory, source: Stored, *, add: str = ""
     ) -> tuple[Statement, ...]:
         """Write the loops that copy an array, or fill one."""
         filled: Any = source.text if isinstance(source, Scalar) else None

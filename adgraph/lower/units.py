@@ -64,11 +64,11 @@ Action = Node | Copy | Locate
 
 @dataclass(frozen=True)
 class Into:
-    """A box of another array, in which a nest puts what it computes."""
+    """A box of another array, in which a nest puts what it computes, or adds multiples of it."""
 
     result: Value
     index: Index | None
-    add: bool
+    add: float
 
 
 @dataclass(eq=False)

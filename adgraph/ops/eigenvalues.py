@@ -6,7 +6,7 @@ of the one that gives both where no vectors are used (`Op.fewer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def _inverse_differences(w: Any) -> Any:
     return np.where(equal, 0.0, 1.0 / np.where(equal, 1.0, difference))
 
 
-# --- eigh: NumPy reads the lower triangle, and so does the derivative -----------------------------
+# --- eigh: NumPy reads one triangle, and so does the derivative -----------------------------------
 
 
 def _eigh_type(a: ArrayType) -> tuple[ArrayType, ArrayType]:
@@ -37,20 +37,29 @@ def _eigh_type(a: ArrayType) -> tuple[ArrayType, ArrayType]:
     return ArrayType(real, a.shape[:-1]), a
 
 
-def _hermitian(x: Any) -> Any:
+def hermitian(x: Any) -> Any:
     """Return the Hermitian matrix whose lower triangle is given."""
     strict = np.tril(x, -1)
     full = np.tril(x) + adjoint(strict)
     return full if x.dtype.kind != "c" else 0.5 * (full + adjoint(full))
 
 
-def _eigh_jvp(tangents: tuple[Any], y: tuple[Any, Any], a: Any) -> tuple[Any, Any]:
+def _read(x: Any, upper: bool) -> Any:
+    """Return a matrix whose lower triangle is the one that is read."""
+    return adjoint(x) if upper else x
+
+
+def _eigh_jvp(
+    tangents: tuple[Any], y: tuple[Any, Any], a: Any, *, upper: bool = False
+) -> tuple[Any, Any]:
     w, v = y
-    turned = adjoint(v) @ _hermitian(tangents[0]) @ v
+    turned = adjoint(v) @ hermitian(_read(tangents[0], upper)) @ v
     return np.real(diagonals(turned)), v @ (_inverse_differences(w) * turned)
 
 
-def _eigh_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any) -> tuple[Any]:
+def _eigh_vjp(
+    cts: tuple[Any, Any], y: tuple[Any, Any], a: Any, *, upper: bool = False
+) -> tuple[Any]:
     w, v = y
     ct_w, ct_v = cts
     inner: Any = 0.0
@@ -60,31 +69,35 @@ def _eigh_vjp(cts: tuple[Any, Any], y: tuple[Any, Any], a: Any) -> tuple[Any]:
         inner = inner + _inverse_differences(w) * (swap(v) @ ct_v)
     whole = conjugate(v) @ inner @ swap(v)
     total = whole + adjoint(whole)
-    return (np.tril(total, -1) + 0.5 * total * np.eye(w.shape[-1], dtype=w.dtype),)
+    lower = np.tril(total, -1) + 0.5 * total * np.eye(w.shape[-1], dtype=w.dtype)
+    return (_read(lower, upper),)
 
 
-def _eigh(a: Any) -> tuple[Any, Any]:
-    values, vectors = np.linalg.eigh(a)
-    return values, vectors
+def _eigh_op(name: str, upper: bool) -> Op:
+    loop = f"{LINALG}eigh_{'up' if upper else 'lo'}"
+
+    def evaluate(a: Any) -> tuple[Any, Any]:
+        values, vectors = np.linalg.eigh(a, "U" if upper else "L")
+        return values, vectors
+
+    def values_only(used: tuple[bool, ...], a: Any) -> Any:
+        return None if used[1] else (eigvalsh(_read(a, upper)), None)
+
+    return gufunc(
+        name,
+        Loop(loop, "(m,m)->(m),(m,m)", "d->dd", fails=True),
+        Loop(loop, "(m,m)->(m),(m,m)", "D->dD", fails=True),
+        evaluate,
+        _eigh_type,
+        jvp=functools.partial(_eigh_jvp, upper=upper),
+        vjp=functools.partial(_eigh_vjp, upper=upper),
+        batch=same_batch(lambda: EIGH[upper]),
+        fewer=values_only,
+        flops=lambda a: 9.0 * a.size * a.shape[-1],
+    )
 
 
-def _values_only(op: Callable[..., Op]) -> Callable[..., Any]:
-    """Return the eigenvalues alone, if no vectors are used."""
-    return lambda used, a: None if used[1] else (op()(a), None)
-
-
-eigh: Op = gufunc(
-    "eigh",
-    Loop(f"{LINALG}eigh_lo", "(m,m)->(m),(m,m)", "d->dd", fails=True),
-    Loop(f"{LINALG}eigh_lo", "(m,m)->(m),(m,m)", "D->dD", fails=True),
-    _eigh,
-    _eigh_type,
-    jvp=_eigh_jvp,
-    vjp=_eigh_vjp,
-    batch=same_batch(lambda: eigh),
-    fewer=_values_only(lambda: eigvalsh),
-    flops=lambda a: 9.0 * a.size * a.shape[-1],
-)
+EIGH = {upper: _eigh_op("eigh_upper" if upper else "eigh", upper) for upper in (False, True)}
 
 eigvalsh: Op = gufunc(
     "eigvalsh",
@@ -164,6 +177,11 @@ def _of_both(name: str, signature: str, results: str, evaluate: Any, infer: Any)
     return lambda a: (of_complex if isinstance(a, Pair) else of_real)(a)
 
 
+def _values_only(used: tuple[bool, ...], a: Any) -> Any:
+    """Return the eigenvalues alone, if no vectors are used."""
+    return None if used[1] else (eigvals(a), None)
+
+
 eig: Op = register(
     Op(
         name="eig",
@@ -173,7 +191,7 @@ eig: Op = register(
         jvp=_eig_jvp,
         vjp=_eig_vjp,
         batch=same_batch(lambda: eig),
-        fewer=_values_only(lambda: eigvals),
+        fewer=_values_only,
         parts=_of_both("eig", "(m,m)->(m),(m,m)", "DD", _eig, _eig_type),
         flops=_eig_flops,
     )

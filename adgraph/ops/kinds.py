@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from adgraph.errors import DerivativeError, DtypeError, ShapeError, message
+from adgraph.errors import DerivativeError, DtypeError, Location, ShapeError, message
 from adgraph.ir.code import Code, Expression
 from adgraph.ir.dims import Dim
 from adgraph.ir.op import Kind, Op, register, type_of
@@ -35,13 +35,15 @@ class NoPartial:
     function: str
     operand: str
 
-    def error(self) -> DerivativeError:
-        """Return the error of a program that needs it."""
+    def error(self, at: Location | None) -> DerivativeError:
+        """Return the error of a program that needs it for a call on this line."""
         return DerivativeError(
             message(
-                f"there is no formula for the derivative of {self.function} by `{self.operand}`",
-                "the function is differentiated by its other operands only, or by none",
-                f"pass `{self.operand}` as a number, or as adgraph.stop_gradient({self.operand})",
+                f"there is no formula for the derivative of {self.function} by its argument "
+                f"`{self.operand}`",
+                "the function is differentiated by its other arguments only, or by none",
+                "pass a number for that argument, or wrap it in adgraph.stop_gradient",
+                at,
             )
         )
 

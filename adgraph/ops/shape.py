@@ -283,7 +283,7 @@ def _add_at_batch(
 
 
 def _add_at_boxes(types: tuple[ArrayType, ...], attrs: Mapping[str, Any]) -> tuple[Piece, ...]:
-    return Piece(None, 0), Piece(attrs["index"], 1, add=True)
+    return Piece(None, 0), Piece(attrs["index"], 1, add=1.0)
 
 
 add_at: Op = register(
@@ -298,6 +298,59 @@ add_at: Op = register(
         batch=_add_at_batch,
         code=Pieces(_add_at_boxes),
         flops=lambda x, v, *, index: float(v.size),
+    )
+)
+
+# --- add_multiple_at: x with a number times v added to the selected box ---------------------------
+# The product and the sum are rounded once where the CPU can: see `adgraph.passes.contract`.
+
+Box = tuple[Any, ...]
+
+
+def _add_multiple_at(x: Any, v: Any, *, index: Box, factor: float) -> Any:
+    return _add_at(x, factor * v, index=index)
+
+
+def _add_multiple_at_jvp(
+    tangents: tuple[Any, Any], y: Any, x: Any, v: Any, *, index: Box, factor: float
+) -> Any:
+    dx, dv = tangents
+    if dx is None:
+        return place(factor * dv, index=index, shape=type_of(x).shape)
+    return dx if dv is None else add_multiple_at(dx, dv, index=index, factor=factor)
+
+
+def _add_multiple_at_vjp(
+    ct: Any, y: Any, x: Any, v: Any, *, index: Box, factor: float
+) -> tuple[Any, Any]:
+    return ct, factor * getitem(ct, index=index)
+
+
+def _add_multiple_at_batch(
+    args: tuple[Any, Any], batched: tuple[bool, bool], *, index: Box, factor: float
+) -> Any:
+    x, v, n = _both_batched(args, batched)
+    return add_multiple_at(x, v, index=(Slice(0, n, 1), *index), factor=factor)
+
+
+def _add_multiple_at_boxes(
+    types: tuple[ArrayType, ...], attrs: Mapping[str, Any]
+) -> tuple[Piece, ...]:
+    return Piece(None, 0), Piece(attrs["index"], 1, add=attrs["factor"])
+
+
+add_multiple_at: Op = register(
+    Op(
+        name="add_multiple_at",
+        kind=Kind.MOVEMENT,
+        parts="each",
+        evaluate=_add_multiple_at,
+        infer=lambda x, v, *, index, factor: _update_type(x, v, index=index),
+        jvp=_add_multiple_at_jvp,
+        vjp=_add_multiple_at_vjp,
+        batch=_add_multiple_at_batch,
+        code=Pieces(_add_multiple_at_boxes),
+        flops=lambda x, v, *, index, factor: 2.0 * v.size,
     )
 )
 

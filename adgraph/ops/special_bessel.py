@@ -14,7 +14,7 @@ import numpy as np
 
 from adgraph.ir.op import Op
 from adgraph.ops.kinds import NoPartial
-from adgraph.ops.scipy_special import special
+from adgraph.ops.scipy_special import MODULE, special
 from adgraph.ops.special_integrals import is_complex
 from adgraph.ops.special_loops import Partial, function
 
@@ -36,7 +36,7 @@ def _scaled(partial: Partial, factor: Callable[[Any], Any], name: str) -> Partia
 
     def scaled(y: Any, v: Any, z: Any) -> Any:
         if is_complex(z):
-            return NoPartial(f"{name} of complex numbers", "z")
+            return NoPartial(f"{MODULE}.{name} of complex numbers", "z")
         return partial(y, v, z) + factor(z) * y
 
     return scaled
@@ -123,7 +123,7 @@ def _root(z: Any) -> Any:
 
 def _of_bi(partial: Callable[[Any, Any], Any]) -> Partial:
     """Refuse complex numbers, of which the scaling is not holomorphic."""
-    missing = NoPartial("airye (eBi and eBip) of complex numbers", "z")
+    missing = NoPartial(f"{MODULE}.airye (eBi and eBip) of complex numbers", "z")
     return lambda y, z: missing if is_complex(z) else partial(y, z) - _root(z) * y
 
 

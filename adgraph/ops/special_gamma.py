@@ -101,5 +101,5 @@ betainccinv = function(
 # --- zeta (DLMF 25.11.17) -------------------------------------------------------------------------
 
 zeta = function("_zeta", "x q", {"q": lambda y, x, q: -x * special._zeta(x + 1.0, q)})
-riemann_zeta = function("_riemann_zeta", "x")
+riemann_zeta = function("_riemann_zeta", "x", called="zeta")
 zetac = function("zetac", "x")

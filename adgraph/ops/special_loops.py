@@ -16,7 +16,7 @@ import numpy as np
 from adgraph.ir.op import Op
 from adgraph.ops.complex_parts import Pair, Parts, as_pair, filled
 from adgraph.ops.kinds import NoPartial, elementwise_function
-from adgraph.ops.scipy_special import special
+from adgraph.ops.scipy_special import MODULE, special
 
 LOOPS: dict[str, str] = {
     "d->d": (
@@ -160,6 +160,7 @@ def function(
     partials: Mapping[str, Partial] = NONE,
     *,
     op: str | None = None,
+    called: str | None = None,
     types: str | None = None,
     result: int = 0,
     part: int = 0,
@@ -168,13 +169,14 @@ def function(
     """Register the op of a ufunc of `scipy.special`, or of one of its results.
 
     `partials` gives the derivative by an operand, as a function of the result and all operands, for
-    those by which it is known. To ask for another one is an error.
+    those by which it is known. To ask for another one is an error, which names the function as it
+    is `called` by users.
     """
     names = operands.split()
     types = types or _real_types(ufunc, len(names))
     element = Element(ufunc, types, result, part)
     name = op or ufunc.strip("_")
-    missing = {operand: NoPartial(name, operand) for operand in names}
+    missing = {operand: NoPartial(f"{MODULE}.{called or name}", operand) for operand in names}
 
     def derivatives(y: Any, *args: Any) -> tuple[Any, ...]:
         return tuple(

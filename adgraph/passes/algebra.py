@@ -252,21 +252,31 @@ POWERS: dict[float, Callable[[Any], Any]] = {
     -3.0: lambda x: _inverse(np.square(x) * x),
     -4.0: lambda x: _inverse(np.square(np.square(x))),
     0.5: _root,
-    1.5: lambda x: None if x.dtype.kind != "f" else x * np.sqrt(x),
-    2.5: lambda x: None if x.dtype.kind != "f" else np.square(x) * np.sqrt(x),
     -0.5: lambda x: None if x.dtype.kind != "f" else _inverse(np.sqrt(x)),
 }
 
 
-def _literal_power(site: Site) -> Any:
+# These have a derivative at 0, which those factors have not.
+HALF_POWERS: dict[float, Callable[[Any], Any]] = {
+    1.5: lambda x: None if x.dtype.kind != "f" else x * np.sqrt(x),
+    2.5: lambda x: None if x.dtype.kind != "f" else np.square(x) * np.sqrt(x),
+}
+
+
+def _literal_power(site: Site, powers: dict[float, Callable[[Any], Any]] = POWERS) -> Any:
     base, exponent = site.args
     number = literal(exponent)
     if number is None or base.dtype != site.type.dtype or number.dtype.kind not in "iuf":
         return None
-    if float(number) not in POWERS:
+    if float(number) not in powers:
         return None
-    result = POWERS[float(number)](base)
+    result = powers[float(number)](base)
     return None if result is None else site.fitted(result)
+
+
+def half_power(site: Site) -> Any:
+    """Write a half-integer power that is not derived any more with a root."""
+    return _literal_power(site, HALF_POWERS)
 
 
 def _root_of_square(site: Site) -> Any:

@@ -1,5 +1,7 @@
 """Make one op of a product and the sum that reads it, which is rounded once.
 
+The sum may be one in a box of an array, if the product is one by a number.
+
 A compiler would do so wherever both stand in one loop. Which do depends on what else is computed
 and kept there, and so would the last bits of a value: a loop that keeps snapshots in place of a
 tape runs the same trips in other kernels. Here it is decided before, by the program alone, and
@@ -8,11 +10,14 @@ kernels contract nothing. Begin with `contract`.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Op
+from adgraph.ops.constant import constant
 from adgraph.ops.elementwise import (
     add,
     multiply,
@@ -22,7 +27,11 @@ from adgraph.ops.elementwise import (
     subtract,
     subtract_product,
 )
+from adgraph.ops.shape import add_at, add_multiple_at
 from adgraph.passes.rewrite import Hits, with_regions
+
+Factors = tuple[Value, Value]
+Numbers = dict[Value, float]
 
 # By the op of a sum and the position of the product in it: the op that computes both.
 CONTRACTED: dict[tuple[Op, int], Op] = {
@@ -40,25 +49,55 @@ def contract(graph: Graph, hits: Hits | None = None) -> Graph:
     """
     hits = Counter() if hits is None else hits
     nodes = [with_regions(node, lambda region: contract(region, hits)) for node in graph.nodes]
-    products = _products(graph)
-    sums = {node: made for node in nodes if (made := _contracted(node, products)) is not None}
+    numbers = _numbers(graph)
+    products = _products(graph, numbers)
+    sums = {n: made for n in nodes if (made := _contracted(n, products, numbers)) is not None}
     hits["product in a sum"] += len(sums)
-    left = {v for node in nodes for v in sums.get(node, node).inputs}
-    kept = (n for n in nodes if products.keys().isdisjoint(n.outputs) or left & {*n.outputs})
-    result = tuple(sums.get(node, node) for node in kept)
+    kept = _needed([sums.get(node, node) for node in nodes], products.keys(), graph.outputs)
+    result = tuple(_needed(kept, numbers.keys(), graph.outputs))
     return graph if result == graph.nodes else replace(graph, nodes=result)
 
 
-def _products(graph: Graph) -> dict[Value, tuple[Value, Value]]:
+def _needed(
+    nodes: list[Node], values: AbstractSet[Value], outputs: tuple[Value, ...]
+) -> list[Node]:
+    """The nodes without those of these values that nothing reads."""
+    read = {*outputs, *(v for node in nodes for v in node.inputs)}
+    return [n for n in nodes if values.isdisjoint(n.outputs) or read & {*n.outputs}]
+
+
+def _numbers(graph: Graph) -> Numbers:
+    """The numbers that are constants of a program, but for 0: a piece adds nothing so."""
+    constants = [n for n in graph.nodes if n.op is constant and _of_one_dtype(n)]
+    found = {n.output: float(n.attrs["value"].fill) for n in constants if not n.output.type.shape}
+    return {value: number for value, number in found.items() if number and math.isfinite(number)}
+
+
+def _products(graph: Graph, numbers: Numbers) -> dict[Value, Factors]:
     """The factors of the products that only sums of their own type read."""
-    found: dict[Value, tuple[Value, Value]] = {}
+    found: dict[Value, Factors] = {}
     for node in graph.nodes:
         if node.op in (multiply, square) and _of_one_dtype(node):
             found[node.output] = (node.inputs[0], node.inputs[-1])
     others = set(graph.outputs)
     for node in graph.nodes:
-        others.update(v for v in node.inputs if not _is_sum(node) or v.type != node.output.type)
+        if node.op is add_at:
+            x, v = node.inputs
+            others.update((x,) if _multiple(v, found, numbers) else (x, v))
+        else:
+            others.update(v for v in node.inputs if not _is_sum(node) or v.type != node.output.type)
     return {value: factors for value, factors in found.items() if value not in others}
+
+
+def _multiple(
+    value: Value, products: dict[Value, Factors], numbers: Numbers
+) -> tuple[Value, float] | None:
+    """The array and the number whose product a value is, None if it is no such product."""
+    a, b = products.get(value, (None, None))
+    for v, number in ((a, b), (b, a)):
+        if v is not None and number in numbers and v.type == value.type:
+            return v, numbers[number]
+    return None
 
 
 def _is_sum(node: Node) -> bool:
@@ -70,8 +109,12 @@ def _of_one_dtype(node: Node) -> bool:
     return dtype.kind == "f" and all(v.type.dtype == dtype for v in node.inputs)
 
 
-def _contracted(node: Node, products: dict[Value, tuple[Value, Value]]) -> Node | None:
+def _contracted(node: Node, products: dict[Value, Factors], numbers: Numbers) -> Node | None:
     """The sum with its last product inside, None if there is none."""
+    if node.op is add_at and (multiple := _multiple(node.inputs[1], products, numbers)):
+        v, factor = multiple
+        attrs = {**node.attrs, "factor": factor}
+        return replace(node, op=add_multiple_at, inputs=(node.inputs[0], v), attrs=attrs)
     if not _is_sum(node) or not _of_one_dtype(node):
         return None
     for at in (1, 0):

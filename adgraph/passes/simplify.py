@@ -6,17 +6,19 @@ that changes its sign, rounding, or more exact results at the ends of the range.
 
 from __future__ import annotations
 
+import numpy as np
+
 from adgraph.ir.graph import Graph
 from adgraph.ops.constant import stop_gradient
 from adgraph.ops.least_squares import gram, least_squares, row_space
 from adgraph.ops.matrix_functions import lu_factors, pinv
-from adgraph.passes.algebra import ALGEBRA
+from adgraph.passes.algebra import ALGEBRA, half_power
 from adgraph.passes.assembly import ASSEMBLY
 from adgraph.passes.factors import FACTORS
 from adgraph.passes.movement import MOVEMENT
 from adgraph.passes.positions import POSITIONS
 from adgraph.passes.rewrite import Hits, Table, rewrite
-from adgraph.passes.rules import Rule
+from adgraph.passes.rules import LITERAL, Rule
 from adgraph.passes.views import VIEWS
 
 LOCAL = Table(VIEWS, MOVEMENT, POSITIONS, ALGEBRA)
@@ -44,10 +46,11 @@ RELEASE = Table(
     (
         Rule("stop_gradient", (stop_gradient,), lambda site: site.args[0]),
         Rule("known result", KNOWN, lambda site: site.args[1]),
+        Rule("half power", (np.power,), half_power, "rounding", LITERAL),
     )
 )
 
 
 def release(graph: Graph, hits: Hits | None = None) -> Graph:
-    """Remove what only says how to derive, such as `stop_gradient`: nothing is derived again."""
+    """Remove what only serves derivatives, such as `stop_gradient`: nothing is derived again."""
     return rewrite(graph, RELEASE, hits)

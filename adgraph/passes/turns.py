@@ -17,7 +17,7 @@ from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.substitute import substitute_all
 from adgraph.ops.control import loop_symbol
-from adgraph.ops.shape import add_at, getitem, transpose, update
+from adgraph.ops.shape import add_at, add_multiple_at, getitem, transpose, update
 from adgraph.passes.rewrite import Hits, count_nodes
 
 FEWEST_TRIPS = 4
@@ -70,7 +70,7 @@ def _turn(body: Graph, constants: int) -> list[int]:
 
 def _origin(value: Value, made: dict[Value, Node]) -> Value:
     """Follow writes into an array to the array they began with."""
-    while value in made and made[value].op in (update, add_at):
+    while value in made and made[value].op in (update, add_at, add_multiple_at):
         value = made[value].inputs[0]
     return value
 

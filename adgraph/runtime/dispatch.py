@@ -17,7 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AdgraphError, BudgetError, CapacityError, TracingError, message
+from adgraph.errors import (
+    AdgraphError,
+    BudgetError,
+    CapacityError,
+    DtypeError,
+    TracingError,
+    message,
+)
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.backend import Backend
@@ -107,10 +114,14 @@ class Entry:
 
     def arrays(self, leaves: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
         """Return what the program takes: arrays in C order, transposed ones of Fortran order."""
-        return [
-            _array(leaves[i].T if self.signature.turned(i) else leaves[i], dtype)
-            for i, dtype in self.inputs
-        ]
+        try:
+            return [
+                _array(leaves[i].T if self.signature.turned(i) else leaves[i], dtype)
+                for i, dtype in self.inputs
+            ]
+        except OverflowError as error:
+            names = [self.signature.names[i] for i, _ in self.inputs if _is_too_large(leaves[i])]
+            raise _too_large(names[0]) from error
 
     def _check_order(self, leaves: Sequence[Any]) -> None:
         """Refuse arguments that NumPy would have copied where the program writes a view."""
@@ -164,6 +175,20 @@ def _out_of_order(name: str) -> TracingError:
             f"the traced function writes into a reshape, and {name} is not in C order",
             "whether NumPy's reshape is a view or a copy depends on the memory order",
             "pass a C-contiguous array: np.ascontiguousarray(x)",
+        )
+    )
+
+
+def _is_too_large(x: Any) -> bool:
+    return isinstance(x, int) and not -(2**63) <= x < 2**63
+
+
+def _too_large(name: str) -> DtypeError:
+    return DtypeError(
+        message(
+            f"{name} is an int of more than 64 bits",
+            "traced functions compute with integers of 64 bits",
+            "pass a float, or mark it with static_argnames to compute with it while tracing",
         )
     )
 

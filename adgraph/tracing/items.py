@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import ShapeError, TracingError, message
+from adgraph.errors import DtypeError, ShapeError, TracingError, message
 from adgraph.ir.dims import Affine, Dim, UndecidedError, lower_bound
 from adgraph.tracing.affine import steps
 from adgraph.tracing.array_interface import DISPATCH
@@ -137,6 +137,14 @@ def range(*bounds: Any) -> Any:
 def _known(bound: Any) -> Any:
     if not isinstance(bound, Tracer):
         return bound
+    if bound.shape or bound.dtype.kind not in "iub":
+        raise DtypeError(
+            message(
+                f"range() of a traced {bound.dtype} of shape {bound.shape}",
+                "its bounds are integers, as in Python",
+                "pass n as an int, or write range(int(n)) to leave out what is behind the point",
+            )
+        )
     dim = dim_of(bound)
     known = known_value(bound) if dim is None else None
     if dim is not None:

@@ -97,8 +97,9 @@ class Tracer(ArrayInterface):
     # --- recording --------------------------------------------------------------------------
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
-        """Record an op; a view of this tracer extends its path."""
-        if args[0] is self and (op.kind is Kind.VIEW or (op in PARTS and self.shape)):
+        """Record an op; a view of this tracer extends its path, if it has a cell to be a view of."""
+        made = args[0] is self and not isinstance(self, IndexTracer)
+        if made and (op.kind is Kind.VIEW or (op in PARTS and self.shape)):
             return apply_view(self, op, attrs)
         return emit(op, args, attrs)
 

@@ -13,6 +13,7 @@ import numpy as np
 from adgraph.ir.op import type_of
 from adgraph.ops.elementwise import multiply_no_nan
 from adgraph.ops.kinds import NoPartial
+from adgraph.tracing.frames import origin
 from adgraph.tracing.tracer import Tracer, as_tracer
 
 
@@ -21,7 +22,7 @@ def weigh(ct: Any, partial: Any, *, masked: bool) -> Any:
     if ct is None or partial is None:
         return None
     if isinstance(partial, NoPartial):
-        raise partial.error()
+        raise partial.error(origin().location)
     if type(partial) is int:
         return ct if partial == 1 else -ct
     if not masked or not isinstance(partial, Tracer):

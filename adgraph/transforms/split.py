@@ -14,7 +14,7 @@ def split(joint: Graph, num_inputs: int, num_outputs: int) -> tuple[Graph, Graph
 
     `first` maps the first `num_inputs` inputs to the first `num_outputs` outputs and the residuals;
     `second` maps the residuals and the other inputs to the other outputs. A constant is no
-    residual: both graphs hold it.
+    residual: both graphs hold it. Where one node computes outputs of both, `first` is not closed.
     """
     known = set(joint.inputs[:num_inputs])
     early, late = [], []
@@ -39,3 +39,9 @@ def split(joint: Graph, num_inputs: int, num_outputs: int) -> tuple[Graph, Graph
         f"{joint.name}_back",
     )
     return first, second
+
+
+def is_closed(graph: Graph) -> bool:
+    """Tell whether a graph computes all of its outputs."""
+    computed = {*graph.inputs, *(v for node in graph.nodes for v in node.outputs)}
+    return computed.issuperset(graph.outputs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
 from adgraph.lower.given import Names
-from adgraph.lower.nest import Access, Let, Load, Nest, Parameter, Sizes, Statement, Store
+from adgraph.lower.nest import ONCE, Access, Let, Load, Nest, Parameter, Sizes, Statement, Store
 from adgraph.lower.numba_source import numba_source
 
 FLOAT = np.dtype(np.float64)
@@ -60,7 +60,8 @@ def random_body(
             body.append(Let(names.scalar(), FLOAT, text, operands))
             known.append(body[-1].name)
         else:
-            body.append(Store(places(), str(random.choice(known)), add=kind == 3))
+            add = (ONCE, "0.5")[len(body) % 2] if kind == 3 else ""
+            body.append(Store(places(), str(random.choice(known)), add))
     return body
 
 

@@ -14,7 +14,7 @@ from adgraph.ir.graph import Graph
 from adgraph.ir.types import ArrayType
 from adgraph.lower import blocks, handover
 from adgraph.lower.blocks import in_blocks
-from adgraph.lower.nest import Access, Load, Loop, Range, Statement, Store
+from adgraph.lower.nest import ONCE, Access, Load, Loop, Range, Statement, Store
 from adgraph.lower.storage import Kernel
 from tests.lower.schedules import FLOAT, ROW, arrays_of, element, random_body, run
 
@@ -113,7 +113,7 @@ def test_random_loops_keep_their_value(seed: int, strays: bool) -> None:
 @pytest.mark.usefixtures("narrow")
 def test_scratch_becomes_as_small_as_a_block() -> None:
     loops = Loops()
-    read = loops.nest(Load("y", loops.tape(1)), Store(loops.array("b0", None), "y", add=True))
+    read = loops.nest(Load("y", loops.tape(1)), Store(loops.array("b0", None), "y", ONCE))
     joined = loops.joined(loops.forward(), loops.backward(read))
     assert joined is not None
     assert len(joined) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from adgraph import trace, value_and_grad
 from adgraph.lower.merge import merged
-from adgraph.lower.nest import Access, Load, Loop, Offset, Sizes, Statement, Store
+from adgraph.lower.nest import ONCE, Access, Load, Loop, Offset, Sizes, Statement, Store
 from adgraph.testing import assert_close
 
 N = Sizes({"rows": 9, "inner": 7, "stride": 10}, shared=True)
@@ -20,14 +20,14 @@ def element(pointer: str, first: int, *, inner: bool = True, stride: str = "stri
     return Access(pointer, terms, Offset(str(first), first))
 
 
-def rows(source: Access, target: Access, extent: str = "rows", add: bool = False) -> Loop:
+def rows(source: Access, target: Access, extent: str = "rows", add: str = "") -> Loop:
     body: tuple[Statement, ...] = (Load("t", source), Store(target, "t", add))
     if ("i1", "1") in target.terms:
         body = (Loop("i1", "inner", body),)
     return Loop("i0", extent, body)
 
 
-def end(source: Access, target: Access, extent: str = "rows", add: bool = True) -> Loop:
+def end(source: Access, target: Access, extent: str = "rows", add: str = ONCE) -> Loop:
     return rows(source, target, extent, add)
 
 

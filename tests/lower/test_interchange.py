@@ -11,7 +11,7 @@ from adgraph import grad, trace
 from adgraph.ir.dims import Dim, Symbol, symbol_dim
 from adgraph.lower import interchange
 from adgraph.lower.interchange import Site, interchanged
-from adgraph.lower.nest import Access, Let, Load, Loop, Range, Start, Statement, Store
+from adgraph.lower.nest import ONCE, Access, Let, Load, Loop, Range, Start, Statement, Store
 from tests.lower.schedules import (
     FLOAT,
     ROW,
@@ -85,7 +85,7 @@ def test_a_random_loop_of_nests_keeps_its_value(
             total = names.scalar()
             fold = Let(total, FLOAT, "fold_add({0}, {1})", (total, "x"))
             nest = Loop("i0", EXTENT, (Load("x", column(names, "a0")), fold))
-            body += [Start(total, FLOAT, 0.0), nest, Store(scalars(), total, add=True)]
+            body += [Start(total, FLOAT, 0.0), nest, Store(scalars(), total, ONCE)]
         else:
             body.append(Loop("i0", EXTENT, tuple(random_body(random, names, places))))
     given = site(body, names, step=int(random.choice([1, -1])))
@@ -94,7 +94,7 @@ def test_a_random_loop_of_nests_keeps_its_value(
         np.testing.assert_allclose(after[name], array, rtol=1e-12, err_msg=name)
 
 
-def copied(target: Access, *sources: Access, add: bool = False) -> Loop:
+def copied(target: Access, *sources: Access, add: str = "") -> Loop:
     loads = [Load(f"x{i}", source) for i, source in enumerate(sources)]
     lets = [Let("y", FLOAT, "{0} * {1}", ("x0", f"x{len(sources) - 1}"))]
     return Loop("i0", EXTENT, (*loads, *lets, Store(target, "y", add)))
@@ -120,7 +120,7 @@ def test_independent_trips_run_side_by_side() -> None:
 def test_trips_that_only_add_to_one_element_run_side_by_side() -> None:
     names = names_of(K)
     one = element(names, "b0", 5, ("i0", "1"))
-    given = site([copied(one, column(names, "a0"), add=True)], names)
+    given = site([copied(one, column(names, "a0"), add=ONCE)], names)
     assert innermost(interchanged(given)) == "k"
 
 

@@ -119,6 +119,17 @@ def test_integers_become_float64(name: str) -> None:
     assert_agrees((SQUARE | ANY)[name], whole)
 
 
+@pytest.mark.parametrize("triangle", ["L", "U"])
+@pytest.mark.parametrize("dtype", ["f8", "c16"])
+def test_the_phases_of_eigenvectors_are_numpys(triangle: str, dtype: str) -> None:
+    def function(a: Any) -> Any:
+        return np.linalg.eigh(a, triangle)
+
+    a = matrices(5, 4, 4, dtype=dtype)
+    assert_agrees(function, a)
+    assert_close(trace(function)(a)[1], function(a)[1], "rounded")
+
+
 COMPILED = [
     *("inv", "det", "slogdet", "cholesky", "solve", "eig", "eigh", "negative matrix_power"),
     *("thin svd", "qr", "complete qr", "raw qr", "pinv", "matrix_rank", "cond"),

@@ -218,6 +218,21 @@ def test_the_derivative_of_a_pseudoinverse_of_lower_rank_keeps_the_rank() -> Non
     assert_close(jvp(np.linalg.pinv, (a,), (along,))[1], expected, "differenced")
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: np.linalg.pinv(a, hermitian=True),
+        lambda a: np.linalg.svd(a, compute_uv=False, hermitian=True),
+        np.linalg.eigvalsh,
+        lambda a: np.linalg.eigvalsh(a, "U"),
+        np.linalg.cholesky,
+    ],
+)
+def test_the_imaginary_part_of_the_diagonal_is_not_read(function: Function) -> None:
+    a = definite(RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3)))
+    assert np.all(jvp(function, (a,), (1j * np.eye(3),))[1] == 0)
+
+
 def test_reflectors_have_no_derivative() -> None:
     with pytest.raises(DerivativeError, match=r"(?s)qr_raw has no .*test_linalg_derivatives"):
         grad(lambda a: np.sum(np.linalg.qr(a, "raw")[0]))(np.eye(2))

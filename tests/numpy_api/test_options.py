@@ -22,6 +22,7 @@ RNG = np.random.default_rng(23)
 V = RNG.standard_normal(6)
 M = RNG.standard_normal((4, 3))
 X = RNG.standard_normal((2, 3, 4))
+Y = RNG.standard_normal((4, 2, 3))
 K = RNG.integers(-3, 4, (3, 4))
 Z = M + 1j * RNG.standard_normal((4, 3))
 S = RNG.standard_normal((2, 3, 3)) + 3 * np.eye(3)
@@ -84,6 +85,15 @@ WRITTEN = {
     "kind": ("f8", "f4", "c16", "i8"),
     "casting": CASTINGS,
 }
+CORE = {
+    "axes": (
+        *([0, 0], [1, -1, ()], [-1, -1, 0], [0, (1, 2), 0], [(0, 1), 0, 0], [(-2, -1), -1, 9]),
+        *([(0, 1), (2, 0), (1, 0)], [(1, 2), (1, 2), (0, 0)], [(1, 2), (1, 2)], (0, 0), None),
+    ),
+    "axis": (0, 1, -1, 3, None),
+    "keepdims": (True, False, 1),
+    "dtype": (np.float64, np.complex128, np.int64),
+}
 TRANSFORM = {"n": LENGTHS, "axis": AXES, "norm": NORMS}
 TRANSFORMS = {
     "s": (None, (2, 3), (4,), (3, 5)),
@@ -115,6 +125,12 @@ CASES: dict[str, Case] = {
         _stored(np.mean), (M, X), {"axis": (0, None), "size": ((3,), ()), "kind": ("f8", "f4")}
     ),
     "clip": Case(np.clip, NUMBERS, {"dtype": DTYPES}, ((None, -1, M[:1]), (None, 1, 0.5))),
+    "clip of integers": Case(
+        np.clip,
+        (K, K.astype("i1"), np.abs(K).astype("u1"), K > 0),
+        {},
+        ((None, -1, -128, -300, 300), (None, 2, 127, 200, 300)),
+    ),
     "round": Case(np.round, (*FLOATS, K), {"decimals": (0, 1, -1, 3)}),
     "nan_to_num": Case(
         np.nan_to_num,
@@ -221,6 +237,11 @@ CASES: dict[str, Case] = {
             "bins": (3, [-1.0, 0.1, 2.0], 0),
         },
     ),
+    # generalized ufuncs
+    "matmul": Case(np.matmul, (X, X[0], V[:4]), CORE, ((np.swapaxes(X, 1, 2), V[:4], Y),)),
+    "vecdot": Case(np.vecdot, (X, Z.T, V[:4]), CORE, ((X, X[0], V[:4]),)),
+    "matvec": Case(np.matvec, (X, Z), CORE, ((V[:4], M.T),)),
+    "vecmat": Case(np.vecmat, (V[:4], Z.T), CORE, ((np.swapaxes(X, 1, 2),),)),
     # movement
     "take_along_axis": Case(
         np.take_along_axis,

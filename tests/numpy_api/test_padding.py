@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,16 @@ def test_padding_is_differentiable(mode: str) -> None:
 
 def test_end_values_may_be_traced() -> None:
     check_derivatives(lambda x, e: np.pad(x, 3, "linear_ramp", end_values=e), M[0], np.float64(2))
+
+
+@pytest.mark.parametrize("fills", [lambda c: c, lambda c: (c, 2 * c)])
+def test_constant_values_may_be_traced(fills: Callable[[Any], Any]) -> None:
+    def padded(x: Any, c: Any) -> Any:
+        return np.pad(x, ((1, 0), (2, 3)), constant_values=fills(c))
+
+    assert assert_agrees(padded, M, np.float64(2))
+    assert assert_agrees(padded, ARRAYS["integers"], np.float64(2.5))
+    check_derivatives(padded, M, np.float64(2))
 
 
 def test_what_empty_leaves_undefined_is_zero() -> None:

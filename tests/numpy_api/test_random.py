@@ -64,6 +64,39 @@ def test_a_loop_draws_other_numbers_in_every_trip() -> None:
     assert grad(walk)(1.0, KEY) == 1.0
 
 
+def test_a_traced_number_makes_a_key() -> None:
+    assert trace(random.fold_in)(KEY, 9).tolist() == random.fold_in(KEY, 9).tolist()
+
+    def walk(scale: Any, trips: Any) -> Any:
+        x = 0.0 * scale
+        i = 0
+        while i < trips:
+            x = x + scale * random.normal(random.fold_in(KEY, i))
+            i += 1
+        return x
+
+    assert trace(walk)(2.0, 7) == pytest.approx(walk(2.0, 7))
+
+
+def test_a_loop_over_keys_is_not_unrolled() -> None:
+    def walk(scale: Any) -> Any:
+        x = 0.0 * scale
+        for i in range(100):
+            x = x + scale * random.normal(random.fold_in(KEY, 2 * i))
+        return x
+
+    assert trace(walk)(2.0) == pytest.approx(walk(2.0))
+    assert len(trace(walk).graph(2.0).nodes) < 50
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_take_the_dtype_asked_for(dtype: Any) -> None:
+    def drawn(low: Any) -> Any:
+        return random.uniform(KEY, (3,), dtype, low, [1.0, 2.0, 3.0])
+
+    assert drawn(np.zeros(3)).dtype == trace(drawn)(np.zeros(3)).dtype == dtype
+
+
 def test_shifted_and_scaled_draws_have_derivatives() -> None:
     def loss(mean: float, scale: float, k: Any) -> Any:
         return np.sum((mean + scale * random.normal(k, (6,))) ** 2)

@@ -21,6 +21,7 @@ from adgraph.ir.evaluate import evaluate
 from adgraph.tracing.trace import abstract, trace_function
 from adgraph.tracing.tree import flatten
 from adgraph.transforms.jvp import jvp
+from tests.numpy_api.agreement import assert_agrees
 
 mp = mpmath.mp
 Points = tuple[float, ...]
@@ -131,8 +132,20 @@ def test_derivatives_equal_those_of_mpmath(
 )
 def test_there_is_no_derivative_by_the_order(function: Any, by: str) -> None:
     operands = (1.5,) * (function.nin - 1)
-    with pytest.raises(DerivativeError, match=f"by `{by}`"):
+    with pytest.raises(DerivativeError, match=f"by its argument `{by}`"):
         adgraph.grad(lambda v: function(v, *operands))(1.5)
+
+
+@pytest.mark.parametrize("differentiate", [adgraph.grad, adgraph.hessian])
+def test_the_line_of_a_function_without_derivative_is_named(differentiate: Any) -> None:
+    def loss(x: Any) -> Any:
+        doubled = 2 * x
+        values = special.zeta(doubled)
+        return np.sum(values)
+
+    with pytest.raises(DerivativeError, match=r"scipy\.special\.zeta by its argument `x`") as error:
+        differentiate(loss)(np.array([2.0, 3.0]))
+    assert "values = special.zeta(doubled)" in str(error.value)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -190,6 +203,10 @@ def test_python_functions_of_scipy_equal_scipy() -> None:
         np.testing.assert_allclose(actual, wanted, 1e-14)
     slope = adgraph.grad(lambda x: np.sum(special.comb(x, 2)))(x)
     np.testing.assert_allclose(slope, x - 0.5, 1e-13)
+
+
+def test_kelvin_of_complex_numbers_is_refused() -> None:
+    assert not assert_agrees(special.kelvin, np.array([1 + 2j]))
 
 
 def test_kelvin_and_the_modified_fresnel_integrals_are_complex() -> None:

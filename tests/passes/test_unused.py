@@ -19,7 +19,7 @@ TURNED = SQUARE + 1j * RNG.normal(size=(4, 4))
 CASES: dict[str, tuple[Callable[..., Any], Any, str]] = {
     "eigvalsh": (np.linalg.eigvalsh, SQUARE, "eigh"),
     "complex eigvalsh": (np.linalg.eigvalsh, TURNED, "eigh"),
-    "upper eigvalsh": (lambda a: np.linalg.eigvalsh(a, "U"), SQUARE, "eigh"),
+    "upper eigvalsh": (lambda a: np.linalg.eigvalsh(a, "U"), SQUARE, "eigh_upper"),
     "eigvals": (lambda a: np.linalg.eigvals(a).astype(complex), SQUARE, "eig"),
     "complex eigvals": (np.linalg.eigvals, TURNED, "eig"),
     "svdvals": (np.linalg.svdvals, TALL, "svd"),

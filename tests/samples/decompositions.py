@@ -18,13 +18,13 @@ def symmetric(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
     return ((a + np.swapaxes(a, 1, 2) + np.diag([0.0, 5.0, 10.0, 15.0])).astype(dtype),)
 
 
-def _spectrum(a: Any) -> Any:
-    w, v = np.linalg.eigh(a)
+def _spectrum(a: Any, triangle: str = "L") -> Any:
+    w, v = np.linalg.eigh(a, triangle)
     return np.sin(w) + np.sum(np.abs(v) ** 2 * np.arange(4.0)[:, None], axis=1)
 
 
-def _hermitian_spectrum(a: Any) -> Any:
-    w, v = np.linalg.eigh(a + 1j * np.tril(a, -1))
+def _hermitian_spectrum(a: Any, triangle: str = "L") -> Any:
+    w, v = np.linalg.eigh(a + 1j * np.tril(a, -1) - 1j * np.triu(a, 1), triangle)
     return np.sin(w) + np.sum(np.abs(v) ** 2 * np.arange(4.0)[:, None], axis=1)
 
 
@@ -117,6 +117,20 @@ SAMPLES = (
         exact=False,
     ),
     Sample(name="eigh", ops=("eigh",), function=_spectrum, make=symmetric, exact=False),
+    Sample(
+        name="eigh of the upper triangle",
+        ops=("eigh_upper",),
+        function=lambda a: _spectrum(a, "U"),
+        make=symmetric,
+        exact=False,
+    ),
+    Sample(
+        name="eigh of the upper triangle of complex",
+        ops=("eigh_upper",),
+        function=lambda a: _hermitian_spectrum(a, "U"),
+        make=symmetric,
+        exact=False,
+    ),
     Sample(
         name="eigh of complex",
         ops=("eigh",),

@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 from scipy.special import log_softmax, logsumexp, softmax
 
-from adgraph import grad, trace
+from adgraph import grad, jvp, trace
 from adgraph.errors import DtypeError, TracingError
 from adgraph.testing import assert_close, check_derivatives
 
@@ -102,6 +102,12 @@ def test_gradients_at_masked_elements_are_zero(function: Function) -> None:
     p = scipy.special.softmax(row)
     wanted = np.eye(3)[0] - p
     assert_close(gradient, wanted * p[0] if function is softmax else wanted)
+
+
+def test_both_modes_say_that_logsumexp_of_infinity_has_no_derivative() -> None:
+    x = np.array([np.inf, 1.0])
+    assert_close(grad(logsumexp)(x), np.array([np.nan, 0.0]))
+    assert np.isnan(jvp(logsumexp, (x,), (np.ones(2),))[1])
 
 
 def test_gradient_of_logsumexp_is_the_softmax_and_zero_where_nothing_is_left() -> None:

@@ -31,22 +31,17 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  NumPy's name
-    return EighResult(*eigenvalues.eigh(_lower(a, UPLO)))
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(message(f"UPLO={UPLO!r} names no triangle", "", 'write "L" or "U"'))
+    x = matrix(a)
+    if x.ndim < 2:
+        raise np.linalg.LinAlgError(message(f"a matrix was expected, not shape {x.shape}"))
+    return EighResult(*eigenvalues.EIGH[UPLO.upper() == "U"](x))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803
-    return eigenvalues.eigh(_lower(a, UPLO))[0]
-
-
-def _lower(a: Any, uplo: str) -> Any:
-    """Return a matrix whose lower triangle is the one that is to be read."""
-    if uplo.upper() not in ("L", "U"):
-        raise ValueError(message(f"UPLO={uplo!r} names no triangle", "", 'write "L" or "U"'))
-    x = matrix(a)
-    if x.ndim < 2:
-        raise np.linalg.LinAlgError(message(f"a matrix was expected, not shape {x.shape}"))
-    return x if uplo.upper() == "L" else conjugate(matrix_transpose(x))
+    return eigh(a, UPLO)[0]
 
 
 @implements(np.linalg.eig)
@@ -96,7 +91,7 @@ def svd(
 
 def _hermitian_svd(x: Tracer, compute_uv: bool) -> Any:
     """The sign of an eigenvalue goes to the right vector."""
-    values, vectors = eigenvalues.eigh(x)
+    values, vectors = eigenvalues.EIGH[False](x)
     size = np.abs(values)
     if not compute_uv:
         return np.sort(size, axis=-1)[..., ::-1]

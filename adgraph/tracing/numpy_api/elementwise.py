@@ -122,8 +122,11 @@ def power(x: Any, exponent: Any) -> Any:
     """As NumPy's `**`, exponents 2, 1, 1/2 and -1 are a square, a copy, a root and a reciprocal."""
     dtype = resolve_dtypes(np.power, "power", (promotion(x), promotion(exponent)))[0]
     known = known_value(exponent) if isinstance(exponent, Tracer) else np.asarray(exponent)
-    if known is None or known.shape != () or dtype.kind == "c":
+    if known is None or known.shape != ():
         return record(np.power, ops.power, x, exponent)
+    if dtype.kind == "c":
+        found = _complex_power(as_tracer(x, dtype), complex(known))
+        return record(np.power, ops.power, x, exponent) if found is None else found
     if dtype.kind in "iu" and known < 0:
         raise ShapeError(
             message(
@@ -136,6 +139,20 @@ def power(x: Any, exponent: Any) -> Any:
     if special_case is None or (dtype.kind != "f" and float(known) not in (1.0, 2.0)):
         return record(np.power, ops.power, x, exponent)
     return emit(special_case, (as_tracer(x, dtype),), {})
+
+
+def _complex_power(z: Any, exponent: complex) -> Any:
+    """As NumPy: a root, or products for whole exponents below 100; else None."""
+    if exponent == 0.5:
+        return np.sqrt(z)
+    if exponent.imag or not exponent.real.is_integer() or abs(exponent.real) >= 100:
+        return None
+    if exponent == 0:
+        return np.ones_like(z)
+    result = np.positive(z)
+    for digit in f"{abs(int(exponent.real)):b}"[1:]:
+        result = np.square(result) if digit == "0" else np.square(result) * z
+    return np.reciprocal(result) if exponent.real < 0 else result
 
 
 _POWERS = {2.0: ops.square, 1.0: ops.positive, 0.5: ops.sqrt, -1.0: ops.reciprocal}
@@ -179,6 +196,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
     out = options.pop("out", out)
     mask, dtype = options.pop("where", True), options.pop("dtype", None)
     refuse("np.clip", **options)
+    lower, upper = _reached(as_tracer(a).dtype, lower, upper)
     bounds = [x for x in (lower, upper) if x is not None]
     result: Any = as_tracer(a, None if dtype else result_dtype(a, *bounds))
     if lower is not None:
@@ -188,6 +206,17 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
     if not bounds:
         result = np.positive(result, dtype=dtype)
     return store(result, out, "np.clip", mask, stretches=True)
+
+
+def _reached(dtype: np.dtype[Any], lower: Any, upper: Any) -> tuple[Any, Any]:
+    """Leave out Python integers that no element of an integer dtype is beyond."""
+    if dtype.kind not in "iu":
+        return lower, upper
+    limits = np.iinfo(dtype)
+    return (
+        None if type(lower) is int and lower <= limits.min else lower,
+        None if type(upper) is int and upper >= limits.max else upper,
+    )
 
 
 @implements(np.nan_to_num)

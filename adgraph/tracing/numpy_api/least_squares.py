@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.errors import MatrixError, message
-from adgraph.ops import decompositions
+from adgraph.ops import decompositions, eigenvalues
 from adgraph.ops import least_squares as ops
 from adgraph.ops.constant import stop_gradient
 from adgraph.ops.matrix_functions import pinv as ops_pinv
@@ -31,8 +31,7 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _UNS
     if rcond is None:
         rcond = max(x.shape[-2:]) * np.finfo(x.dtype).eps
     if hermitian:
-        lower = np.tril(x, -1)
-        x = np.tril(x) + conjugate(matrix_transpose(lower))
+        x = eigenvalues.hermitian(x)
     return _pseudoinverse(x, rcond, hermitian)
 
 

@@ -27,7 +27,7 @@ from adgraph.tracing.tracer import Tracer, as_tracer
 
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """The derivative of a 2-norm or Frobenius norm at zero is 0 by convention."""
+    """The derivative of a vector norm or Frobenius norm at zero is 0 by convention."""
     a = matrix(x)
     if axis is None:
         if ord is not None and a.ndim not in (1, 2):
@@ -65,7 +65,11 @@ def _vector_norm(x: Tracer, order: Any, axes: tuple[int, ...], keepdims: bool) -
         return as_tracer(reduction.count_nonzero(x, axes, keepdims=keepdims), size.dtype)
     if order == 1:
         return reduction.sum(size, axes, keepdims=keepdims)
-    return np.power(reduction.sum(np.power(size, order), axes, keepdims=keepdims), 1.0 / order)
+    total = reduction.sum(np.power(size, order), axes, keepdims=keepdims)
+    if order < 0:
+        return np.power(total, 1.0 / order)
+    none = total == 0
+    return np.where(none, 0, np.power(np.where(none, 1, total), 1.0 / order))
 
 
 def _no_order(order: str) -> ShapeError:

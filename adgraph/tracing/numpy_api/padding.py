@@ -47,7 +47,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     widths = _widths(pad_width, x.ndim)
     option = _option(mode, kwargs)
     if mode in ("constant", "empty"):
-        return _pad_constant(x, widths, option or 0)
+        return _pad_constant(x, widths, 0 if option is None else option)
     for axis, width in enumerate(widths.tolist()):
         if any(width) and not x.shape[axis]:
             raise ShapeError(

@@ -422,8 +422,7 @@ def logsumexp(
     shift = stop_gradient(np.where(np.isfinite(largest), largest, np.zeros((), x.dtype)))
     total = sum(np.exp(chosen - shift), axis, None, None, True)
     empty = total == 0
-    logarithm = np.log(np.where(empty, np.ones((), x.dtype), total)) + shift
-    result = np.where(empty, as_tracer(-math.inf, x.dtype), logarithm)
+    result = np.log(total + empty) + np.where(empty, as_tracer(-math.inf, x.dtype), shift)
     if not keepdims:
         result = reshape(result, ops.kept(x.shape, folded_axes(axis, x.ndim)))
     if initial is not None:

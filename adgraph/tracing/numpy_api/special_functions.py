@@ -71,14 +71,15 @@ def _joined(real: Any, imag: Any) -> Any:
 
 @implements(special.kelvin)
 def kelvin(x: Any) -> Any:
-    """Join the real and imaginary parts, which are ufuncs as well."""
+    """Join the real and imaginary parts, which are ufuncs with more loops."""
+    x = as_tracer(x, resolve_dtypes(special.kelvin, "kelvin", (promotion(x),))[0])
     pairs = (
         (special.ber, special.bei),
         (special.ker, special.kei),
         (special.berp, special.beip),
         (special.kerp, special.keip),
     )
-    return tuple(_joined(real(strong(x)), imag(strong(x))) for real, imag in pairs)
+    return tuple(_joined(real(x), imag(x)) for real, imag in pairs)
 
 
 def _modified_fresnel(ufunc: Special, parts: Sequence[tuple[Op, Op]]) -> None:

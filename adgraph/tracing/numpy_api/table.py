@@ -7,6 +7,7 @@ what is not in the table has a reason in `refusals`. `adgraph.coverage` reports 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from adgraph.ir.op import OPS, Op
 from adgraph.ops.scipy_special import MODULE, Special, stand_in
 from adgraph.tracing.array_interface import DISPATCH
 from adgraph.tracing.masked import Masked
+from adgraph.tracing.numpy_api.core_axes import KEYWORDS, call_along
 from adgraph.tracing.numpy_api.refusals import REFUSALS, reason_of
 from adgraph.tracing.operators import apply_ufunc, index_arithmetic
 from adgraph.tracing.tracer import Tracer, advice, as_tracer, promotion, write
@@ -94,10 +96,12 @@ def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dic
         if (ufunc, how) not in UFUNC_METHODS:
             raise _unknown(f"np.{ufunc.__name__}.{how}")
         return UFUNC_METHODS[ufunc, how](*args, **kwargs)
+    args = tuple(FUNCTIONS[np.asarray](x) if isinstance(x, (list, tuple)) else x for x in args)
     if not kwargs:
         known = index_arithmetic(ufunc, args)
         return _call_ufunc(ufunc, args) if known is None else known
     options = dict(kwargs)
+    along = _core_keywords(ufunc, options)
     out = options.pop("out", None)
     mask = options.pop("where", True)
     dtype, casting = options.pop("dtype", None), options.pop("casting", "same_kind")
@@ -106,13 +110,24 @@ def dispatch_ufunc(ufunc: np.ufunc, how: str, args: tuple[Any, ...], kwargs: dic
         raise TracingError(
             message(
                 f"np.{ufunc.__name__} was called with {', '.join(options)}",
-                "a traced ufunc accepts out=, where=, dtype= and casting= only",
+                "a traced ufunc accepts out=, dtype=, casting= and where= (of matrices and vectors "
+                "axes=, axis= and keepdims=) only",
             )
         )
     if dtype is not None or casting != "same_kind":
         args = _in_loop(ufunc, args, dtype, casting)
-    result = _call_ufunc(ufunc, args)
+    apply = functools.partial(_call_ufunc, ufunc)
+    result = call_along(ufunc, apply, args, along) if along else apply(args)
     return store(result, out, f"np.{ufunc.__name__}", mask, casting=casting, stretches=True)
+
+
+def _core_keywords(ufunc: np.ufunc, options: dict[str, Any]) -> dict[str, Any]:
+    """Take from the keywords those that generalized ufuncs have; they have no `where=`."""
+    if ufunc.signature is None:
+        return {}
+    if "where" in options:
+        raise TracingError(message(f"np.{ufunc.__name__} takes no where="))
+    return {name: options.pop(name) for name in KEYWORDS if name in options}
 
 
 def _in_loop(ufunc: np.ufunc, args: tuple[Any, ...], dtype: Any, casting: Any) -> tuple[Any, ...]:
@@ -154,7 +169,6 @@ def _is_default(key: str, value: Any) -> bool:
 
 
 def _call_ufunc(ufunc: np.ufunc, args: tuple[Any, ...]) -> Any:
-    args = tuple(FUNCTIONS[np.asarray](x) if isinstance(x, (list, tuple)) else x for x in args)
     known = stand_in(ufunc)
     if known in FUNCTIONS:
         return FUNCTIONS[known](*args)
