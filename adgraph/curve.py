@@ -62,6 +62,10 @@ class MemoryCurve:
         """The least budget found to work."""
         return self.points[-1].peak_bytes
 
+    def share(self, point: CurvePoint) -> float:
+        """Return what part of the peak a point needs; a program may need no bytes at all."""
+        return point.peak_bytes / self.peak_bytes if self.peak_bytes else 1.0
+
     def ratio(self, point: CurvePoint) -> float:
         """Return how many times longer a point takes than the first, measured if both are."""
         first = self.points[0]
@@ -77,7 +81,7 @@ class MemoryCurve:
         return "\n".join([f"memory of {self.name}", f"{head} {'time':>7}  how", *rows])
 
     def _row(self, point: CurvePoint) -> str:
-        row = f"{point.peak_bytes:>16,} {_percent(point.peak_bytes / self.peak_bytes):>6}"
+        row = f"{point.peak_bytes:>16,} {_percent(self.share(point)):>6}"
         row += f" {show_seconds(point.seconds):>10}"
         if point.measured is not None:
             row += f" {show_seconds(point.measured):>10}"
@@ -104,14 +108,15 @@ def show_seconds(seconds: float) -> str:
 def _parts(curve: MemoryCurve) -> Iterator[str]:
     measured = curve.points[0].measured is not None
     ratios = [curve.ratio(point) for point in curve.points]
-    axes = _Axes(max(1.25, *ratios), 0.8 * curve.least_bytes, 1.25 * curve.peak_bytes)
+    least, most = max(curve.least_bytes, 1), max(curve.peak_bytes, 1)
+    axes = _Axes(max(1.25, *ratios), 0.8 * least, 1.25 * most)
     yield from axes.lines()
     yield title(
         f"memory of {curve.name}: {show_bytes(curve.peak_bytes)} to "
         f"{show_bytes(curve.least_bytes)} at {ratios[-1]:.2f} times the time"
     )
     places = [
-        (axes.x(max(ratio, 1.0)), axes.y(point.peak_bytes))
+        (axes.x(max(ratio, 1.0)), axes.y(max(point.peak_bytes, 1)))
         for ratio, point in zip(ratios, curve.points, strict=True)
     ]
     colour = MEASURED if measured else ESTIMATED
@@ -177,7 +182,7 @@ def _apart(
 
 
 def _tip(curve: MemoryCurve, point: CurvePoint) -> str:
-    share = _percent(point.peak_bytes / curve.peak_bytes)
+    share = _percent(curve.share(point))
     return (
         f"{show_bytes(point.peak_bytes)} ({point.peak_bytes:,} bytes), {share} of the peak\n"
         f"{curve.ratio(point):.2f} times the time: {point.how}"

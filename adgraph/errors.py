@@ -6,9 +6,11 @@
     |   +-- MatrixError     (LinAlgError) a matrix that numpy.linalg refuses
     +-- DtypeError          (TypeError)   dtypes that do not fit or are not supported
     +-- AxisIndexError      (IndexError)  an index or axis outside its array
+    |   +-- NoAxisError     (AxisError)   an axis that an array does not have
     +-- DerivativeError     (TypeError)   a derivative that was asked for does not exist
     +-- BudgetError         (MemoryError) no schedule fits the given memory
     +-- CapacityError       (MemoryError) a loop ran longer than its tape: the runtime doubles it
+    +-- ArenaError          (MemoryError) the machine does not give a program its memory
     +-- BackendError        (ValueError)  no such compiler of kernels, or not on this machine
     +-- GraphError          (Exception)   a broken invariant of a graph: a bug, or a hand-made graph
 
@@ -53,6 +55,10 @@ class AxisIndexError(AdgraphError, IndexError):
     """An index or an axis lies outside its array."""
 
 
+class NoAxisError(AxisIndexError, np.exceptions.AxisError):
+    """An axis does not exist: NumPy's error for it."""
+
+
 class DerivativeError(AdgraphError, TypeError):
     """The derivative asked for does not exist."""
 
@@ -64,7 +70,16 @@ class BudgetError(AdgraphError, MemoryError):
 
 
 class CapacityError(AdgraphError, MemoryError):
-    """A loop of unknown length has made more trips than its tape has room for."""
+    """A loop of unknown length has made more trips than its tape has room for.
+
+    The line of the loop has the number `mark` (`adgraph.ops.control.mark`).
+    """
+
+    mark: int = 0
+
+
+class ArenaError(AdgraphError, MemoryError):
+    """The machine does not give a program the memory it needs."""
 
 
 class BackendError(AdgraphError, ValueError):
@@ -128,21 +143,31 @@ def _is_users(file: str) -> bool:
 
 def location_of(error: BaseException) -> Location | None:
     """Return the innermost line of the user's that an exception came through."""
-    found = None
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if not frame.f_code.co_filename.startswith(_SKIPPED):
-            found = Location(frame.f_code.co_filename, line)
-    return found
+    return next(iter(locations(error)[::-1]), None)
+
+
+def locations(error: BaseException) -> list[Location]:
+    """Return the lines of the user's that an exception came through, the outermost first."""
+    frames = traceback.walk_tb(error.__traceback__)
+    found = [(frame.f_code.co_filename, line) for frame, line in frames]
+    return [Location(file, line) for file, line in found if not file.startswith(_SKIPPED)]
 
 
 def library_call() -> str | None:
-    """Name the function of SciPy, or of a class of NumPy's, that the user's line has called."""
+    """Name the function of SciPy, or of a class of NumPy's, that the user's line has called.
+
+    Of what a library calls its functions through, such as a decorator, the module is named.
+    """
     frame: FrameType | None = sys._getframe(1)
     name = None
     while frame is not None and frame.f_code.co_filename.startswith(_SKIPPED):
         module = frame.f_globals.get("__name__", "scipy").partition("._")[0]
         if not frame.f_code.co_filename.startswith(_OWN) or module.startswith(_CONTAINERS):
-            name = f"{module}.{frame.f_code.co_name}"
+            public = hasattr(sys.modules.get(module), frame.f_code.co_name)
+            if public:
+                name = f"{module}.{frame.f_code.co_name}"
+            elif name is None or not name.startswith(module):
+                name = module
         frame = frame.f_back
     return name
 

@@ -446,6 +446,6 @@ def test_bounds_of_a_range_are_integers(n: Any) -> None:
 def test_python_ints_beyond_64_bits_are_refused_by_name(n: int) -> None:
     f = trace(lambda a, b: a - b)
     for _ in range(3):
-        with pytest.raises(DtypeError, match="^a is an (?s:.*)64 bits"):
+        with pytest.raises(DtypeError, match=r"^a is an (?s:.*)64 bits"):
             f(n, 1)
         assert f(2, 1) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ import pytest
 
 from adgraph import checkpoint, trace
 from adgraph.analysis.cost import graph_cost, node_cost
+from adgraph.api.function import Function
 from adgraph.chart import Frame
 from adgraph.curve import CurvePoint, MemoryCurve
 from adgraph.errors import AdgraphError, BudgetError
@@ -249,6 +251,139 @@ def test_the_bytes_that_an_error_names_add_up_to_the_least(name: str, words: str
     assert words in text
     own, later, outputs = map(int, re.findall(r"(\d+) (?:bytes of what|that are|of outputs)", text))
     assert own + later + outputs == found.value.least
+
+
+# --- the least budget -------------------------------------------------------------------------
+
+
+def wide(w: Any, x: Any) -> Any:
+    kept = [x]
+    for k in range(12):
+        kept.append(np.tanh(w @ kept[-1] + kept[k // 2]))
+    return sum(np.sum(y**2) for y in kept)
+
+
+def deep(w: Any, x: Any) -> Any:
+    functions = np.sin, np.cos, np.tanh, np.arctan
+    for k in np.random.default_rng(0).integers(4, size=30):
+        x = functions[k](w @ x)
+    return np.sum(x)
+
+
+def damped(u: Any, k: Any) -> Any:
+    for _ in range(10):
+        u = k * u
+        u = np.maximum(u, 0.1 * u)
+    return np.sum(u**2)
+
+
+def convolved(u: Any, k: Any) -> Any:
+    for _ in range(10):
+        s = 0.0
+        for a, b in itertools.product(range(3), range(3)):
+            s = s + k[a, b] * np.roll(u, (a - 1, b - 1), (0, 1))
+        u = np.maximum(s, 0.1 * s)
+    return np.sum(u**2)
+
+
+def recorded(u: Any, k: Any) -> Any:
+    for _ in range(60):
+        u = u + 0.1 * np.sin(np.roll(u, 1, 0) @ k)
+    return np.sum(u**2)
+
+
+def nested(u: Any, k: Any) -> Any:
+    for _ in range(20):
+        y = u
+        for _ in range(30):
+            y = np.sin(y) * np.roll(y, 1) * k
+        u = u + 0.1 * y
+    return np.sum(u * u)
+
+
+def in_blocks(u: Any, k: Any) -> Any:
+    for _ in range(50):
+        u = np.sin(u) * np.roll(u, 1)
+    u = k * np.exp(u)
+    for _ in range(70):
+        u = np.sin(u) * u
+    return np.sum(u)
+
+
+def until(u: Any, least: Any) -> Any:
+    while np.sum(u) > least:
+        u = np.sin(u) * (0.9 + 0.1 * np.roll(u, 1))
+    return np.sum(u)
+
+
+def counted(u: Any, n: Any) -> Any:
+    for _ in range(n):
+        u = u + 0.1 * np.sin(np.roll(u, 1))
+    return np.sum(u * u)
+
+
+def written(u: Any, k: Any) -> Any:
+    for _ in range(60):
+        u[1:-1, 1:-1] += 0.1 * k * np.sin(u[:-2, 1:-1] + u[2:, 1:-1] - 2 * u[1:-1, 1:-1])
+    return np.sum(u * u)
+
+
+def written_once(u: Any, k: Any) -> Any:
+    for j in range(1, 6):
+        u[j] += np.sin(u[j - 1]) * k
+    return np.sum(u * np.tanh(u @ u.T))
+
+
+LEAST: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "straight": (wide, (W, X)),
+    "straight, with rungs": (deep, (W[:8, :8], X[:8])),
+    "checkpointed": (marked, (W, X)),
+    "in place": (written_once, (X[:16, :16], 2.0)),
+    "loop": (loop, (W, X[0])),
+    "short loop": (damped, (X[:16, :16], 2.0)),
+    "short loop of many kernels": (convolved, (X[:16, :16], W[:3, :3])),
+    "loop of a product": (recorded, (X[:16, :16], W[:16, :16])),
+    "loop in place": (written, (X[:18, :18], 0.5 + W[:16, :16])),
+    "nested": (nested, (X[0], 0.5)),
+    "loop after loop": (in_blocks, (RANDOM.random(5000), 0.5)),
+    "while": (until, (RANDOM.random(96), np.asarray(1e-3))),
+    "unknown length": (counted, (X[0], np.asarray(40))),
+}
+
+
+def gradient_within(name: str, budget: int | None) -> Function:
+    return trace(LEAST[name][0], memory_budget=budget).grad
+
+
+def refused(name: str, budget: int) -> int | None:
+    """The least budget that an error names."""
+    with pytest.raises(BudgetError) as caught:
+        gradient_within(name, budget).explain(*LEAST[name][1])
+    assert f"to work is {caught.value.least} bytes" in str(caught.value)
+    return caught.value.least
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_the_least_budget_is_one_number_that_works_and_a_byte_less_is_refused(name: str) -> None:
+    args = [np.array(x) for x in LEAST[name][1]]
+    plain = gradient_within(name, None)
+    least = refused(name, 1)
+    assert least is not None
+    assert least == plain.memory(*args).least_bytes <= plain.explain(*args).peak_bytes
+    within = gradient_within(name, least)
+    assert within.explain(*args).peak_bytes == least
+    copies = [np.array(x) for x in args]
+    np.testing.assert_allclose(within(*args), plain(*copies), rtol=1e-10, atol=1e-12)
+    assert refused(name, least - 1) == least
+
+
+@pytest.mark.parametrize("name", ["loop of a product", "loop after loop", "nested"])
+def test_every_point_of_a_curve_is_a_budget_that_works(name: str) -> None:
+    args = LEAST[name][1]
+    for point in gradient_within(name, None).memory(*args).points[::4]:
+        assert gradient_within(name, point.peak_bytes).explain(*args).peak_bytes <= point.peak_bytes
+    share = trace(LEAST[name][0], memory_budget=1e-6).grad.explain(*args)
+    assert share.peak_bytes == refused(name, 1)
 
 
 # --- the choice of snapshots ----------------------------------------------------------------------

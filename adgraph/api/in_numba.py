@@ -165,7 +165,7 @@ class Site:
         error = entry.compiled.error(status)
         if not isinstance(error, CapacityError):
             raise error
-        return self._enter(args, self.function.dispatch.enlarged(entry, args, {}))
+        return self._enter(args, self.function.dispatch.enlarged(entry, error.mark, args, {}))
 
 
 def _listed(results: tuple[tuple[Dtype, int], ...]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from adgraph.api.function import trace
 from adgraph.errors import ShapeError, message
 from adgraph.ir.op import type_of
 from adgraph.tracing import items, loops
@@ -102,8 +103,14 @@ def scan(
     leaves, structure = flatten(xs)
     count = _length(leaves, length)
 
+    empty = isinstance(count, int) and count == 0
+    if empty and not tracing():  # only a trace learns the types of results without running
+        traced = trace(lambda carry, none: scan(f, carry, none, length, reverse))
+        result: tuple[Any, Any] = traced(init, xs)
+        return result
+
     def at(i: Any) -> Any:
-        return unflatten(structure, [getitem(leaf, i) for leaf in leaves])
+        return unflatten(structure, [_blank(x) if empty else getitem(x, i) for x in leaves])
 
     order = items.Items(0, count, 1, at)
     order = order.reversed() if reverse else order
@@ -138,9 +145,13 @@ def _run_scan(f: Callable[[Any, Any], Any], carry: Any, order: items.Items) -> t
     return carry, unflatten(structure, stacked) if rows else None
 
 
+def _blank(x: Any) -> Any:
+    """Return what has the type of an element of an array without elements."""
+    type = type_of(x)
+    return filled(type.shape[1:], 0, type.dtype)
+
+
 def _record_scan(step: Callable[[Any, Any], Any], init: Any, order: items.Items) -> tuple[Any, Any]:
-    if order.least == 0:
-        return init, None
     with inside(new_region(Part.BRANCH)):  # only to learn the types of the results
         leaves, structure = flatten(step(init, order.item(0))[1])
         types = [type_of(leaf) for leaf in leaves]

@@ -71,15 +71,15 @@ REFUSED = {
 
 
 def checkpoint(
-    f: Callable[..., Any] | None = None, *, policy: Policy = nothing_saveable, **others: Any
+    f: Callable[..., Any] | None = None, *, policy: Policy | None = None, **others: Any
 ) -> Any:
     """Mark a function whose intermediate values the backward pass computes again.
 
     What is made inside is not kept between the forward and the backward pass, unless the policy
-    (one of `adgraph.checkpoint_policies`) saves it. Results are the same up to rounding: a region
-    is fused into kernels of its own. In a loop, every trip is computed again by itself, from what
-    the loop carries. Checkpoints nest. Use it as a decorator, with options or without, or on a
-    part: `checkpoint(layer)(w, x)`.
+    (one of `adgraph.checkpoint_policies`; None saves nothing) saves it. Results are the same up to
+    rounding: a region is fused into kernels of its own. In a loop, every trip is computed again by
+    itself, from what the loop carries. Checkpoints nest. Use it as a decorator, with options or
+    without, or on a part: `checkpoint(layer)(w, x)`.
 
     >>> import numpy as np
     >>> from adgraph import grad
@@ -91,7 +91,8 @@ def checkpoint(
         raise _refused(option)
     if f is None:
         return functools.partial(checkpoint, policy=policy)
-    _check(f, policy)
+    saved = nothing_saveable if policy is None else policy
+    _check(f, saved)
     inner = f.function if isinstance(f, Function) else f
 
     # Not the module: by it, loops know that the function itself keeps no state.
@@ -102,7 +103,7 @@ def checkpoint(
         builder = current()
         before = builder.scope
         label = getattr(inner, "__name__", "f").strip("<>")
-        builder.scope = Scope(f"{label}.{next(builder.scopes)}", policy, before)
+        builder.scope = Scope(f"{label}.{next(builder.scopes)}", saved, before)
         try:
             return call(inner, *args, **kwargs)
         finally:

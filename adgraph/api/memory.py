@@ -2,7 +2,8 @@
 
 Where a loop records what its derivative needs, a point is a way to record less: snapshots of what
 the loop carries, from which trips run again. Otherwise a point is a schedule that runs kernels
-again. Each is planned in full, so its bytes are exact; seconds are estimated, or measured.
+again. Each is planned in full, so its bytes are exact; seconds are estimated, or measured. The last
+point is the least budget: a smaller one is refused, and the error names it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,9 @@ from typing import Any
 
 from adgraph.api.function import Function
 from adgraph.curve import CurvePoint, MemoryCurve
-from adgraph.ir.graph import Graph
 from adgraph.looks import count
-from adgraph.lower.program import arrange
-from adgraph.lower.sharing import may_share
 from adgraph.passes.pipeline import SETTLED, run_pipeline
-from adgraph.runtime.fitting import Choice, choices
-from adgraph.schedule.pareto import pareto
+from adgraph.runtime.fitting import Choice, Made, all_kept, least, reversals
 
 CHOICES = 24  # of the ways to reverse loops, planned in full
 ROUNDS = 7  # of measuring every point once; the least time counts
@@ -33,10 +30,10 @@ def memory_curve(
     """Return the curve of a function's program for these arguments, whatever budget it has."""
     graph = _with_budget(f, None).dispatch.entry(args, kwargs).trace.graph
     settled, _ = run_pipeline(graph, SETTLED)
-    found = choices(settled)
-    threads = f.options.threads
-    points = [*_scheduled(settled, found[0], threads), *_with_loops(settled, found[1:], threads)]
-    kept = _undominated(points)
+    taped = all_kept(settled, f.options.threads)
+    found = reversals(taped)
+    points = [*_scheduled(taped), *(point for made in found for point in _with_loops(made))]
+    kept = _undominated(points, least(taped, found).planner.least.peak_bytes)
     if measure:
         programs = [_with_budget(f, point.peak_bytes) for point in kept]
         seconds = _measured(programs, args, kwargs)
@@ -44,25 +41,24 @@ def memory_curve(
     return MemoryCurve(graph.name, tuple(kept))
 
 
-def _scheduled(settled: Graph, choice: Choice, threads: int) -> Iterator[CurvePoint]:
-    """Yield the points of schedules in which kernels run again; loops record all."""
-    kernels, _, _ = arrange(choice.apply(settled)[0], None, threads)
-    first, *others = pareto(kernels, may_share=may_share(kernels))
-    yield CurvePoint(first.peak_bytes, choice.seconds, KEPT)
+def _scheduled(made: Made) -> Iterator[CurvePoint]:
+    """Yield the points of schedules in which kernels run again; loops stay as they are."""
+    first, *others = made.planner.pareto()
+    how = _words(made.choice)
+    yield CurvePoint(first.peak_bytes, made.choice.seconds, how or KEPT)
     for point in others:
         again = f"{count(len(point.schedule.recomputed), 'kernel')} again"
-        yield CurvePoint(point.peak_bytes, choice.seconds + point.seconds - first.seconds, again)
+        seconds = made.choice.seconds + point.seconds - first.seconds
+        yield CurvePoint(point.peak_bytes, seconds, ", ".join(filter(None, (how, again))))
 
 
-def _with_loops(settled: Graph, found: Sequence[Choice], threads: int) -> Iterator[CurvePoint]:
-    """Yield the points of some of the ways to reverse the loops, the last one among them."""
+def _with_loops(found: Sequence[Made]) -> Iterator[CurvePoint]:
+    """Yield the points of some of the ways to reverse the loops, and schedules of the last one."""
     last = len(found) - 1
-    for number in sorted(
-        {round(i * last / (CHOICES - 1)) for i in range(CHOICES)} if found else ()
-    ):
-        choice = found[number]
-        _, _, plan = arrange(choice.apply(settled)[0], None, threads)
-        yield CurvePoint(plan.peak_bytes, choice.seconds, _words(choice))
+    for number in sorted({round(i * last / (CHOICES - 1)) for i in range(CHOICES)} - {last}):
+        made = found[number]
+        yield CurvePoint(made.peak_bytes, made.choice.seconds, _words(made.choice))
+    yield from _scheduled(found[last])
 
 
 def _words(choice: Choice) -> str:
@@ -72,12 +68,15 @@ def _words(choice: Choice) -> str:
     )
 
 
-def _undominated(points: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """Return the points that no other one beats in bytes and seconds, the fastest first."""
+def _undominated(points: Sequence[CurvePoint], least_bytes: int) -> list[CurvePoint]:
+    """Return the points that no other one beats in bytes and seconds, the fastest first.
+
+    What is below the least budget by luck is not looked for by any.
+    """
     first, *others = points
     kept = [first]
     for point in sorted(others, key=lambda point: (point.seconds, point.peak_bytes)):
-        if point.peak_bytes < kept[-1].peak_bytes:
+        if least_bytes <= point.peak_bytes < kept[-1].peak_bytes:
             kept.append(point)
     return kept
 

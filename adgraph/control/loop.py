@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.analysis.activity import flagged, useful, useful_carries, varied_carries
-from adgraph.analysis.programs import LEADING, constants, operands
+from adgraph.analysis.programs import LEADING, constants, is_loop, most_trips, operands
 from adgraph.analysis.regions import level
 from adgraph.control.batching import batch_loop
 from adgraph.control.residuals import (
@@ -29,6 +29,7 @@ from adgraph.control.residuals import (
 from adgraph.control.tapes import (
     TAPE,
     blank,
+    check_bounded,
     deepened,
     row_index,
     rows,
@@ -45,7 +46,7 @@ from adgraph.ir.types import ArrayType
 from adgraph.ops.control import counted, index, loop, loop_symbol, while_
 from adgraph.ops.kinds import add_tangents
 from adgraph.ops.shape import getitem, update
-from adgraph.tracing.frames import building
+from adgraph.tracing.frames import building, current
 from adgraph.tracing.tracer import as_tracer, read, tracer
 from adgraph.transforms.adjoint import Adjoint
 from adgraph.transforms.jvp import jvp as jvp_graph
@@ -147,6 +148,8 @@ def _linearize(
     active = _active(node, varied[lead:], wanted)
     joint = _joint(node, active, around)
     residuals = choose(joint, store_all=around.store_all)
+    if residuals.recorded and node.op is loop and most_trips(node) is None:
+        return _linearize_counted(node, args, varied, wanted, around)
     recorded = _forward(node, args, joint, residuals)
 
     def pull(cts: Arrays, totals: Arrays) -> Arrays:
@@ -161,6 +164,28 @@ def _linearize(
         return tuple(found)
 
     return recorded.results, pull
+
+
+def _linearize_counted(
+    node: Node, args: Arrays, varied: Flags, wanted: Flags, around: Surroundings
+) -> tuple[Arrays, Pull]:
+    """Linearize a loop whose trips an index of unknown bounds counts: only running can check them.
+
+    Its tape has a capacity, as that of any loop whose length is not known.
+    """
+    (trips,) = current().emit(index, [], {"dim": node.attrs["trips"]})
+    attrs = {"constants": constants(node), "reverse": False, "capacity": None}
+    symbol = loop_symbol(node.attrs["symbol"].name, 0, node.attrs["trips"], 1)
+    position = node.attrs["start"] + symbol_dim(symbol) * node.attrs["step"]
+    body = substitute_all(node.attrs["body"], {node.attrs["symbol"]: position})
+    same = replace(
+        node,
+        op=counted,
+        inputs=(trips, *node.inputs),
+        attrs={**attrs, "body": body, "symbol": symbol},
+    )
+    results, pull = _linearize(same, (tracer(trips), *args), (False, *varied), wanted, around)
+    return results, lambda cts, totals: pull(cts, (None, *totals))[1:]
 
 
 def _normal(node: Node) -> Node:
@@ -221,7 +246,11 @@ def _joint(node: Node, active: _Active, around: Surroundings) -> Joint:
 def _forward(node: Node, args: Arrays, joint: Joint, residuals: Residuals) -> _Recorded:
     """Emit the loop with its tapes."""
     counting = node.op is while_
-    types = [tape_type(node, v) for v in residuals.recorded]
+    for value in residuals.recorded:
+        check_bounded(node, value)
+    inside = any(is_loop(around.node) for around in joint.levels[:-1])
+    count = rows(node, residuals.recorded, inside=inside)
+    types = [tape_type(v, count) for v in residuals.recorded]
     with building() as builder:
         env = {v: builder.input(v.type, v.name) for v in joint.primal}
         tapes = [builder.input(type, TAPE) for type in types]
@@ -243,13 +272,13 @@ def _forward(node: Node, args: Arrays, joint: Joint, residuals: Residuals) -> _R
             outputs.extend(builder.emit(index, [], {"dim": _next_trip(node)}))
         body = prune(builder.build(outputs, node.attrs["body"].name))
     empty = tuple(map(blank, types))
-    count = (as_tracer(np.zeros((), np.int64)),) if counting else ()
+    begin = (as_tracer(np.zeros((), np.int64)),) if counting else ()
     positions: list[int | None] = [*range(len(joint.primal))]
     positions += [None] * (len(types) + counting)
     changes: dict[str, Any] = dict(_programs(node, body, positions))
     if types and node.op is not loop:
-        changes["capacity"] = rows(node)
-    outcome = _run(node, (*args, *empty, *count), **changes)
+        changes["capacity"] = count
+    outcome = _run(node, (*args, *empty, *begin), **changes)
     last = joint.results + len(types)
     trips = outcome[last] if counting else None
     run = replace(node, attrs={**node.attrs, **changes})

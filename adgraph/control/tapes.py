@@ -1,10 +1,11 @@
 """Tapes: arrays a loop carries to record one value of every trip for its adjoint.
 
 A tape has one row per trip. The number of trips of a `while`, or of a loop whose range is computed,
-is not known when a program is made: its tape has room for `tape_capacity()` trips, and a longer run
-is a `CapacityError`, upon which the program is made again with more. A loop inside a loop writes
-its rows into the tape of the outer one: `deepened`. `taped_bytes(graph)` counts what a derivative
-program records. `with_written` and `with_read` give a body that writes or reads other rows.
+is not known when a program is made: its tape has room for a few trips at first (`rows`), and a
+longer run is a `CapacityError`, upon which the program is made again with twice the room for that
+loop. A loop inside a loop writes its rows into the tape of the outer one: `deepened`.
+`taped_bytes(graph)` counts what a derivative program records. `with_written` and `with_read` give a
+body that writes or reads other rows.
 """
 
 from __future__ import annotations
@@ -30,20 +31,31 @@ from adgraph.ir.dims import Dim, symbol_dim, upper_bound
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind
 from adgraph.ir.types import ArrayType, Index, Slice
-from adgraph.ops.control import loop
+from adgraph.ops.control import loop, mark
 from adgraph.ops.shape import getitem, update
 from adgraph.tracing.tracer import as_tracer
-from adgraph.transforms.regions import tape_capacity
+from adgraph.transforms.regions import capacities
+
+# Room for the first trips of a loop whose number of trips is not known.
+FIRST_TRIPS, FIRST_INSIDE = 256, 32
+FIRST_BYTES = 2**20
 
 TAPE = "tape"  # the name of the inputs by which bodies carry tapes
 
 Move = Callable[[Index], Index | None]  # another place for what an index selects, if it has one
 
 
-def rows(node: Node) -> int:
-    """Return the number of rows of a loop's tapes."""
+def rows(node: Node, recorded: Sequence[Value], *, inside: bool) -> int:
+    """Return the number of rows of a loop's tapes, which record values of its body.
+
+    The rows of a loop `inside` another one are there for each of its trips.
+    """
     most = most_trips(node)
-    return tape_capacity() if most is None else most
+    if most is not None:
+        return most
+    row = sum(v.type.bounded().nbytes for v in recorded)
+    fitting = min(FIRST_BYTES // max(row, 1), FIRST_INSIDE if inside else FIRST_TRIPS)
+    return capacities().get(mark(node.origin.location), max(1 << fitting.bit_length() >> 1, 2))
 
 
 def trip(node: Node) -> Dim:
@@ -56,8 +68,8 @@ def trip(node: Node) -> Dim:
     return (symbol - start) * step
 
 
-def tape_type(node: Node, value: Value) -> ArrayType:
-    """Return the type of the tape of a value in a loop's body."""
+def check_bounded(node: Node, value: Value) -> None:
+    """Refuse to record an array of which nobody knows how large it may get."""
     if any(upper_bound(n) is None for n in value.type.shape):
         raise DerivativeError(
             message(
@@ -67,7 +79,11 @@ def tape_type(node: Node, value: Value) -> ArrayType:
                 node.origin.location,
             )
         )
-    return ArrayType(value.type.dtype, (rows(node), *value.type.bounded().shape))
+
+
+def tape_type(value: Value, rows: int) -> ArrayType:
+    """Return the type of the tape of a value in a loop's body."""
+    return ArrayType(value.type.dtype, (rows, *value.type.bounded().shape))
 
 
 def row_index(node: Node, value: Value) -> Index:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,7 +120,7 @@ def _in_type(kind: Scalar, number: float) -> float:
 class Instructions:
     """The lines of one function, the block they go to, and the functions they call.
 
-    With `any_order` LLVM chooses the order in which scalars are folded, so that it may use vectors.
+    With `by_lanes` a function without a vector form is called for each lane.
     """
 
     def __init__(self) -> None:
@@ -131,7 +130,7 @@ class Instructions:
         self.spread: dict[Value, Value] = {}
         self.before: list[str] | None = None
         self.block = ENTRY
-        self.any_order = False
+        self.by_lanes = False
         self._count = 0
 
     # --- lines and blocks -------------------------------------------------------------------------
@@ -168,13 +167,6 @@ class Instructions:
     def branch(self, condition: Value, then: str, orelse: str) -> None:
         """Leave the block for one of two."""
         self.do(f"br i1 {condition.text}, label %{then}, label %{orelse}")
-
-    @contextmanager
-    def in_order(self) -> Iterator[None]:
-        """Fold scalars in the order in which they come."""
-        before, self.any_order = self.any_order, False
-        yield
-        self.any_order = before
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -269,14 +261,13 @@ class Instructions:
         return self.select(self.compared(order, a, b), a, b)
 
     def fold(self, name: str, instructions: tuple[str, str], total: Value, x: Value) -> Value:
-        """Return the next value of an accumulator; LLVM may choose the order of scalar folds."""
+        """Return the next value of an accumulator."""
         kind = total.kind
         total, x = self.alike(total, self.converted(x, kind))
         of_float, of_integer = instructions
         if name in ("fold_maximum", "fold_minimum"):
             return self._folded_extremum(of_float, total, x)
-        flags = FOLD_FLAGS if self.any_order and total.lanes == 1 else FLAGS
-        instruction = f"{of_float} {flags}" if kind.is_float else of_integer
+        instruction = f"{of_float} {FLAGS}" if kind.is_float else of_integer
         return Value(self.emit(f"{instruction} {total.typed}, {x.text}"), kind, None, x.lanes)
 
     def vector_math(self, function: vmath.Function, operands: Sequence[Value]) -> Value:
@@ -292,12 +283,30 @@ class Instructions:
         if lanes == 1:
             variant = self._variant(name, kind)
             return self.called(symbol(name, kind.code), result, operands, attributes=variant)
-        widened(name, kind.code, lanes)
+        try:
+            widened(name, kind.code, lanes)
+        except NotWidenedError:
+            if not self.by_lanes:
+                raise
+            return self._called_by_lanes(name, kind, result, operands)
         self.wide.add((name, kind.code, lanes))
         arguments = ", ".join(x.typed for x in operands)
         function = wide_symbol(name, kind.code, lanes)
         text = self.emit(f'call {lane_type(result.llvm, lanes)} @"{function}"({arguments})')
         return Value(text, result, None, lanes)
+
+    def _called_by_lanes(
+        self, name: str, kind: Scalar, result: Scalar, operands: Sequence[Value]
+    ) -> Value:
+        lanes = operands[0].lanes
+        type, total = lane_type(result.llvm, lanes), "poison"
+        for i in range(lanes):
+            parts = [
+                Value(self.emit(f"extractelement {x.typed}, i64 {i}"), x.kind) for x in operands
+            ]
+            part = self.call(name, kind, result, parts)
+            total = self.emit(f"insertelement {type} {total}, {part.typed}, i64 {i}")
+        return Value(total, result, None, lanes)
 
     def _variant(self, name: str, kind: Scalar) -> str:
         """Return what keeps a call of a function with a branch and names its vector form.
@@ -338,7 +347,7 @@ class Instructions:
         if part.first:
             read = self._load_first(memory, address, lanes, part.first)
         elif part.mask:
-            function = f"llvm.masked.load.{_suffix(memory, lanes)}.p0"
+            function = f"llvm.masked.load.{suffix(memory, lanes)}.p0"
             self.declarations.add(f"declare {type} @{function}(ptr, i32, <{lanes} x i1>, {type})")
             arguments = f"ptr {address}, i32 {memory.bits // 8}, {part.mask}"
             read = self.emit(f"call {type} @{function}({arguments}, {type} zeroinitializer)")
@@ -353,7 +362,7 @@ class Instructions:
         if part.first:
             self._store_first(value, address, part.first)
         elif part.mask:
-            function = f"llvm.masked.store.{_suffix(memory, lanes)}.p0"
+            function = f"llvm.masked.store.{suffix(memory, lanes)}.p0"
             self.declarations.add(
                 f"declare void @{function}({value.type}, ptr, i32, <{lanes} x i1>)"
             )
@@ -446,7 +455,12 @@ def _aligned(memory: Scalar) -> str:
     return f", align {memory.bits // 8}"
 
 
-def _suffix(memory: Scalar, lanes: int) -> str:
+def suffix(memory: Scalar, lanes: int) -> str:
+    """Return what the name of an intrinsic says of a vector.
+
+    >>> suffix(SCALARS["f8"], 8)
+    'v8f64'
+    """
     return f"v{lanes}{'f' if memory.is_float else 'i'}{memory.bits}"
 
 

@@ -45,7 +45,9 @@ def kept_rows(loop: ast.For, loops: Mapping[ast.For, VectorLoop]) -> KeptRows | 
     places = tuple(
         place
         for pointer in sorted(facts.stored)
-        if (place := _only_place(loop, pointer)) is not None and not _names(place) & changing
+        if (place := _only_place(loop, pointer)) is not None
+        and facts.is_near(place)
+        and not _names(place) & changing
     )
     return KeptRows(inner[0], places) if places else None
 

@@ -4,7 +4,8 @@
 proper takes pointers that do not alias as arguments; the entry reads them from the table. Where all
 innermost loops pass the check of `vector_loops`, they are written in vectors, and few of LLVM's
 passes are needed; else only sums are, whose order must not depend on what stands beside them, and
-LLVM's own vectorizer does what it can. Begin with `kernel_ir`.
+LLVM's own vectorizer does what it can. What is left of sums goes from element to element: LLVM
+reorders none. Begin with `kernel_ir`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def kernel_ir(
     tree = read_kernel(text, dtypes, sizes)
     loops = vector_loops(tree) if vectors else None
     if loops is not None:
-        function = _Function(tree, loops)
+        function = _Function(tree, {**fold_loops(tree), **loops})
         try:
             return IRText(symbol, _module(function.text(), tree, symbol), passes="few")
         except NotWidenedError:
@@ -58,10 +59,10 @@ def kernel_ir(
 
 
 def _with_ordered_folds(tree: KernelTree) -> Instructions:
-    """Write a kernel for LLVM's vectorizer, but for the loops whose sums have an order."""
+    """Write a kernel for LLVM's vectorizer, but for the loops with sums."""
     loops = fold_loops(tree)
     while True:
-        function = _Function(tree, loops, any_order=True)
+        function = _Function(tree, loops, by_lanes=True)
         try:
             return function.text()
         except NotWidenedError:
@@ -119,11 +120,11 @@ class _Function:
     """The kernel proper: its statements one after the other."""
 
     def __init__(
-        self, tree: KernelTree, loops: Mapping[ast.For, VectorLoop], *, any_order: bool = False
+        self, tree: KernelTree, loops: Mapping[ast.For, VectorLoop], *, by_lanes: bool = False
     ) -> None:
         self.refused: ast.For | None = None
         self._scope = Expressions(tree)
-        self._scope.code.any_order = any_order
+        self._scope.code.by_lanes = by_lanes
         self._loops = loops
         self._exits: list[str] = []
         self._closed = False

@@ -139,6 +139,12 @@ def arrange(
 
     What is written of `kernels` on the way is there for the code.
     """
+    settled = in_kernels(graph, threads, kernels)
+    return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))
+
+
+def in_kernels(graph: Graph, threads: int = 1, kernels: WrittenKernels | None = None) -> Graph:
+    """Make the kernels of a program: its nodes are what will run."""
     kernels = kernels or WrittenKernels()
     graph = with_real_interface(parts(graph))
     _refuse_unsupported(graph)
@@ -147,8 +153,7 @@ def arrange(
     settled = join_loops(enclose(fused, kernels), kernels)
     if threads > 1:
         settled = with_room(settled, threads)
-    settled = joined(settled)
-    return settled, *schedule_and_plan(settled, budget=budget, may_share=may_share(settled))
+    return joined(settled)
 
 
 def _refuse_unsupported(graph: Graph) -> None:

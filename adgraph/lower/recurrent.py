@@ -153,10 +153,10 @@ class _Body:
     def _gone(self, sums: Mapping[int, _Sum]) -> set[int]:
         """The parts of sums that nothing else reads."""
         gone: set[int] = set()
+        needed = {n for s in sums.values() for addend in s.addends for n in addend.operands}
         for i in sorted({i for s in sums.values() for i in s.parts[:-1]}, reverse=True):
             (name,) = set_by(self.statements[i])
-            inside = gone.union(top for top, s in sums.items() if i in s.parts)
-            if gone.union(inside).issuperset(self.readers[name]):
+            if name not in needed and gone.union(sums).issuperset(self.readers[name]):
                 gone.add(i)
         return gone - sums.keys()
 

@@ -52,8 +52,7 @@ from adgraph.lower.units import (
     is_nest,
     program_ties,
 )
-
-OUT_OF_CAPACITY = "4"
+from adgraph.ops.control import mark
 
 
 @dataclass(frozen=True)
@@ -227,7 +226,7 @@ class Program:
         trips = self.places.text(node.inputs[0])
         if node.attrs["capacity"] is not None:
             capacity = self.kernel.names.sizes.number(node.attrs["capacity"])
-            self.statements.append(Stop(f"{trips} > {capacity}", OUT_OF_CAPACITY))
+            self.statements.append(Stop(f"{trips} > {capacity}", self._mark(node)))
         bounds = (f"{trips} - 1", "-1", "-1") if node.attrs["reverse"] else ("0", trips, "1")
         with self.kernel.binding(node.attrs["symbol"]) as name:
             carried = self._carry(unit, node, 1)
@@ -257,9 +256,13 @@ class Program:
             body = list(self._body(unit, node, node.attrs["body"], carried, 0))
             if node.attrs["capacity"] is not None:
                 capacity = self.kernel.names.sizes.number(node.attrs["capacity"])
-                body.insert(0, Stop(f"{name} >= {capacity}", OUT_OF_CAPACITY))
+                body.insert(0, Stop(f"{name} >= {capacity}", self._mark(node)))
         body.append(Set(name, f"{name} + 1"))
         self.statements.append(While(tested, condition, tuple(body)))
+
+    def _mark(self, node: Node) -> str:
+        """Return the status by which the kernel tells that a loop has outgrown its tape."""
+        return self.kernel.names.sizes.number(mark(node.origin.location))
 
     def _carry(self, unit: Unit, node: Node, skip: int) -> list[Stored]:
         """Start the variables of carried scalars; carried arrays are in place."""

@@ -3,7 +3,9 @@
 `vector_loops` looks at a whole kernel: it returns what is needed to know of each innermost loop, or
 None if one that matters, or anything around them, is beyond the simple check. The check proves that
 trips are independent but for folds: a stored pointer is accessed at one and the same element by
-each trip, and scalars are assigned before they are used. Pointers do not alias.
+each trip, and scalars are assigned before they are used. Pointers do not alias. `fold_loops` finds
+the loops with sums: they are written in vectors even where elements lie apart, because the order of
+a sum must not depend on how its elements are read.
 """
 
 from __future__ import annotations
@@ -39,6 +41,14 @@ class VectorLoop:
             for part in ast.walk(node)
         )
 
+    def is_near(self, place: ast.Subscript) -> bool:
+        """Tell whether trips read or write neighbouring elements, or all the same one."""
+        return stride(place.slice, self.index, self.given) in (0, 1)
+
+    def is_linear(self, place: ast.Subscript) -> bool:
+        """Tell whether elements have equal distances."""
+        return _is_linear(place.slice, self.index, self.given)
+
 
 def vector_loops(tree: KernelTree) -> dict[ast.For, VectorLoop] | None:
     """Return the innermost loops of a kernel that run in vectors, or None if LLVM is to choose.
@@ -64,11 +74,12 @@ def vector_loops(tree: KernelTree) -> dict[ast.For, VectorLoop] | None:
 
 
 def fold_loops(tree: KernelTree) -> dict[ast.For, VectorLoop]:
-    """Return the innermost loops with sums that run in vectors, wherever they are."""
+    """Return the innermost loops with sums that may run in vectors, wherever they are."""
     nodes = (node for statement in tree.body for node in ast.walk(statement))
     innermost = [n for n in nodes if isinstance(n, ast.For) and all(map(_assigns, n.body))]
     shared = _shared_variables(tree.body, set()) if innermost else set()
-    found = ((loop, _vector_loop(loop, shared)) for loop in innermost)
+    sizes = frozenset(tree.sizes)
+    found = ((loop, _vector_loop(loop, shared, sizes)) for loop in innermost)
     return {
         loop: facts
         for loop, facts in found
@@ -151,7 +162,10 @@ def _read(node: ast.stmt | ast.expr) -> set[str]:
 # --- one loop -------------------------------------------------------------------------------------
 
 
-def _vector_loop(loop: ast.For, shared: set[str]) -> VectorLoop | None:
+def _vector_loop(
+    loop: ast.For, shared: set[str], strides: frozenset[str] | None = None
+) -> VectorLoop | None:
+    """What is to know of a loop; with `strides`, not zero, its elements may lie apart."""
     match loop:
         case ast.For(target=ast.Name(id=index), iter=ast.Call(args=[ast.Constant(value=int(n))])):
             if n < SHORTEST:
@@ -168,7 +182,7 @@ def _vector_loop(loop: ast.For, shared: set[str]) -> VectorLoop | None:
     if ({index} | temporary) & shared or not _ordered(loop.body, given):
         return None
     stored = _stored(loop.body)
-    if not _independent(loop.body, index, given, stored):
+    if not _independent(loop.body, index, given, stored, strides):
         return None
     changed = frozenset(stored & _read_elements(loop.body))
     return VectorLoop(index, frozenset(given), folds, frozenset(stored), changed)
@@ -228,21 +242,42 @@ def _read_elements(body: Sequence[ast.stmt]) -> set[str]:
     }
 
 
-def _independent(body: Sequence[ast.stmt], index: str, given: set[str], stored: set[str]) -> bool:
+def _independent(
+    body: Sequence[ast.stmt],
+    index: str,
+    given: set[str],
+    stored: set[str],
+    strides: frozenset[str] | None,
+) -> bool:
     """Whether elements are neighbours or the same, and stored ones belong to one trip."""
     places: dict[str, str] = {}
     for node in (n for s in body for n in ast.walk(s) if isinstance(n, ast.Subscript)):
         if not isinstance(node.value, ast.Name):
             return False
         step = stride(node.slice, index, given)
-        if step is None or not 0 <= step <= 1:
+        if strides is None and step not in (0, 1):
             return False
         name = node.value.id
         if name in stored:
             place = places.setdefault(name, ast.dump(node.slice))
-            if step != 1 or place != ast.dump(node.slice):
+            own = step == 1 or (strides is not None and _moves(node.slice, index, given, strides))
+            if not own or place != ast.dump(node.slice):
                 return False
     return True
+
+
+def _moves(node: ast.expr, index: str, given: set[str], strides: frozenset[str]) -> bool:
+    """Whether an integer expression is the index times a stride, and what all trips share."""
+    match node:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            a, b = stride(left, index, given), stride(right, index, given)
+            rest, moving = (a, right) if a == 0 else (b, left)
+            return rest == 0 and _moves(moving, index, given, strides)
+        case ast.BinOp(left=ast.Name(id=name), op=ast.Mult(), right=ast.Name(id=size)):
+            return name == index and size in strides
+        case ast.BinOp(left=ast.Name(id=name), op=ast.Mult(), right=ast.Constant(value=factor)):
+            return name == index and factor != 0
+    return False
 
 
 def stride(node: ast.expr, index: str, given: set[str] | frozenset[str]) -> int | None:
@@ -257,9 +292,35 @@ def stride(node: ast.expr, index: str, given: set[str] | frozenset[str]) -> int 
             if a is None or b is None:
                 return None
             if isinstance(operator, ast.Mult):
-                return 0 if a == b == 0 else None
+                return 0 if a == b == 0 else _product(left, a, right, b)
             return a + b if isinstance(operator, ast.Add) else a - b
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             a = stride(operand, index, given)
             return None if a is None else -a
     return None
+
+
+def _product(left: ast.expr, a: int, right: ast.expr, b: int) -> int | None:
+    """The growth of a product with a number."""
+    match left, right:
+        case ast.Constant(value=int(factor)), _:
+            return factor * b
+        case _, ast.Constant(value=int(factor)):
+            return a * factor
+    return None
+
+
+def _is_linear(node: ast.expr, index: str, given: frozenset[str]) -> bool:
+    match node:
+        case ast.Constant():
+            return True
+        case ast.Name(id=name):
+            return name not in given
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            return _is_linear(left, index, given) and _is_linear(right, index, given)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            both = _is_linear(left, index, given) and _is_linear(right, index, given)
+            return both and 0 in (stride(left, index, given), stride(right, index, given))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _is_linear(operand, index, given)
+    return False

@@ -2,8 +2,9 @@
 
 Main trips work on whole vectors, several at once if the body is short; the rest is masked where the
 CPU has masks, else scalar. What is the same in all trips is computed before the loop. A fold has
-four accumulators, which take its vectors in turns whatever the length of a trip: the order of a sum
-depends on the number of elements alone, not on what else the loop computes.
+four accumulators, which take its vectors in turns whatever the length of a trip: a sum's order
+depends on its type and number of elements alone, not on what else the loop computes. Where wider
+elements stand beside it, and a vector of the loop is half a register of the sum's, it has eight.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from adgraph.lower import native, vmath
+from adgraph.lower.apart import gather, scatter, strided
 from adgraph.lower.emitter import Scalar
 from adgraph.lower.expressions import EXACT_INDEX, Expressions
 from adgraph.lower.instructions import (
@@ -27,7 +30,7 @@ from adgraph.lower.instructions import (
 )
 from adgraph.lower.kept_rows import KeptRows, key
 from adgraph.lower.kernel_types import BOOL, FOLDS, INT64
-from adgraph.lower.vector_loops import VectorLoop
+from adgraph.lower.vector_loops import VectorLoop, stride
 from adgraph.lower.widen import NotWidenedError, weight
 
 LIGHT, MODERATE = 60, 240  # instructions of a body: four vectors a trip, two, or one
@@ -67,6 +70,7 @@ class VectorLoopWriter:
     lines: list[str] = field(default_factory=list)
     invariants: dict[ast.expr, Value] = field(default_factory=dict)
     bases: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, list[Value]] = field(default_factory=dict)
     indices: dict[Value, Value] = field(default_factory=dict)
     accumulators: dict[tuple[str, int], tuple[str, Value]] = field(default_factory=dict)
     trip: Trip = field(default_factory=lambda: Trip(literal(INT64, 0), 0))
@@ -116,8 +120,7 @@ class VectorLoopWriter:
         self._leave_folds()
         if not masked:
             self.scope.vector, self.scope.code.before = None, None
-            with self.scope.code.in_order():
-                scalar_loop(start, stop)
+            scalar_loop(start, stop)
 
     def _whole(self, start: Value, stop: Value, size: int) -> Value:
         """The end of the trips of whole vectors."""
@@ -191,13 +194,8 @@ class VectorLoopWriter:
     def invariant(self, node: ast.expr, write: Callable[[], Value]) -> Value:
         """Compute what all trips share before the loop, once."""
         if node not in self.invariants:
-            code, scope = self.scope.code, self.scope
-            inside, code.lines = code.lines, self.lines
-            scope.vector = None
-            try:
+            with self._before_loop():
                 self.invariants[node] = write()
-            finally:
-                code.lines, scope.vector = inside, self
         return self.invariants[node]
 
     def index(self) -> Value:
@@ -214,6 +212,8 @@ class VectorLoopWriter:
         slot = self._slot(node)
         if slot is not None:
             return self.scope.code.load(self.scope.pointer(node.value)[0], slot, self.lanes)
+        if not self.facts.is_near(node):
+            return self._apart(node)
         kind, address = self._address(node)
         return self.scope.code.load(kind, address, self.lanes, self._part_of(node))
 
@@ -235,28 +235,72 @@ class VectorLoopWriter:
             kind = self.scope.pointer(node.value)[0]
             code.store(code.converted(value, kind), slot, self.lanes)
             return
+        if not self.facts.is_near(node):
+            kind, pointer = self.scope.pointer(node.value)
+            value = code.converted(value, kind)
+            scatter(code, value, pointer, self.scope.value(node.slice, EXACT_INDEX), self.trip.part)
+            return
         kind, address = self._address(node)
         code.store(code.converted(value, kind), address, self.lanes, self._part_of(node))
 
-    def _address(self, node: ast.Subscript) -> tuple[Scalar, str]:
+    def _apart(self, node: ast.Subscript) -> Value:
+        """Read elements that are no neighbours."""
+        code = self.scope.code
+        if self.trip.part.mask or not self.facts.is_linear(node):
+            kind, pointer = self.scope.pointer(node.value)
+            places = self.scope.value(node.slice, EXACT_INDEX)
+            return gather(code, kind, pointer, places, self.trip.part)
+        steps = self._steps(node)
+        moved = code.arithmetic(ast.Mult, self.trip.first, steps[1], INT64, EXACT_INDEX)
+        kind, start = self._address(node, moved)
+        return strided(code, kind, start, steps, self.lanes)
+
+    def _steps(self, node: ast.Subscript) -> list[Value]:
+        """By how much the index of each lane's element is greater than the first one's."""
+        place = key(node)
+        if place not in self.steps:
+            step = stride(node.slice, self.facts.index, self.facts.given)
+            with self._before_loop():
+                one = literal(INT64, step) if step is not None else self._step(node)
+                self.steps[place] = [self._times(one, i) for i in range(self.lanes)]
+        return self.steps[place]
+
+    def _step(self, node: ast.Subscript) -> Value:
+        """By how much an index grows in a trip, as it is known when running."""
+        at_0, at_1 = (self._index_at(node, i) for i in (0, 1))
+        return self.scope.code.arithmetic(ast.Sub, at_1, at_0, INT64, EXACT_INDEX)
+
+    def _times(self, step: Value, count: int) -> Value:
+        if step.number is not None:
+            return literal(INT64, step.number * count)
+        factor = literal(INT64, count)
+        return self.scope.code.arithmetic(ast.Mult, step, factor, INT64, EXACT_INDEX)
+
+    def _address(self, node: ast.Subscript, moved: Value | None = None) -> tuple[Scalar, str]:
         """The address of a trip's first element: one of the loop's, moved by the index."""
-        assert isinstance(node.value, ast.Name)
         kind, pointer = self.scope.pointer(node.value)
         place = key(node)
         if place not in self.bases:
             self.bases[place] = self._base(node, kind, pointer)
-        return kind, self.scope.code.element(kind, self.bases[place], self.trip.first, "")
+        return kind, self.scope.code.element(kind, self.bases[place], moved or self.trip.first, "")
 
     def _base(self, node: ast.Subscript, kind: Scalar, pointer: str) -> str:
         """The address of the element at index 0, whether or not the loop reaches it."""
+        with self._before_loop():
+            return self.scope.code.element(kind, pointer, self._index_at(node, 0), "")
+
+    def _index_at(self, node: ast.Subscript, index: int) -> Value:
+        self.scope.known[self.facts.index] = literal(INT64, index)
+        return self.scope.value(node.slice, EXACT_INDEX)
+
+    @contextmanager
+    def _before_loop(self) -> Iterator[None]:
+        """Write scalars in front of the loop."""
         code, scope = self.scope.code, self.scope
         inside, code.lines = code.lines, self.lines
-        scope.vector = None
-        known = dict(scope.known)
-        scope.known[self.facts.index] = literal(INT64, 0)
+        scope.vector, known = None, dict(scope.known)
         try:
-            at = scope.value(node.slice, EXACT_INDEX)
-            return code.element(kind, pointer, at, "")
+            yield
         finally:
             code.lines, scope.vector, scope.known = inside, self, known
 
@@ -303,25 +347,36 @@ class VectorLoopWriter:
 
     def _take_turns(self, vectors: int) -> None:
         """Let the next trip begin with the accumulator behind those that this one has used."""
-        if not vectors % ACCUMULATORS:
-            return
         for name in self.facts.folds:
-            slots = [self._accumulator(name, number)[0] for number in range(ACCUMULATORS)]
-            values = [self._loaded((name, number)) for number in range(ACCUMULATORS)]
-            for value, number in zip(values, range(ACCUMULATORS), strict=True):
-                self.scope.code.do(f"store {value.typed}, ptr {slots[number - vectors]}")
+            count = ACCUMULATORS * self._vectors_of(name)
+            if vectors % count:
+                slots = [self._accumulator(name, number)[0] for number in range(count)]
+                values = [self._loaded((name, number)) for number in range(count)]
+                for value, number in zip(values, range(count), strict=True):
+                    self.scope.code.do(f"store {value.typed}, ptr {slots[number - vectors]}")
 
     def _join_folds(self) -> None:
         """Combine the accumulators of each fold in its first one, whichever is the next in turn.
 
-        The order is the same from all of them: 0 and 2, 1 and 3, and both.
+        The order is the same from all of them: 0 and 2, 1 and 3, and both; then the vectors that
+        together are one register of the fold's type.
         """
         for name in self.facts.folds:
-            keys = [key for key in self.accumulators if key[0] == name]
-            pairs = [sorted(key for key in keys if key[1] % 2 == odd) for odd in (0, 1)]
-            parts = [self._total(name, map(self._loaded, pair)) for pair in pairs if pair]
-            total = self._total(name, parts)
+            width = self._vectors_of(name)
+            groups: dict[tuple[int, int], list[tuple[str, int]]] = {}
+            for number in sorted(n for other, n in self.accumulators if other == name):
+                turn, part = divmod(number, width)
+                groups.setdefault((part, turn % 2), []).append((name, number))
+            pairs: dict[int, list[Value]] = {}
+            for (part, _), keys in sorted(groups.items()):
+                pairs.setdefault(part, []).append(self._total(name, map(self._loaded, keys)))
+            total = self._total(name, [self._total(name, pair) for pair in pairs.values()])
             self.scope.code.do(f"store {total.typed}, ptr {self.accumulators[name, 0][0]}")
+
+    def _vectors_of(self, name: str) -> int:
+        """How many vectors of the loop fill a register with elements of a fold's type."""
+        kind = self.scope.tree.types[name]
+        return native.vector_bits() // kind.bits // self.lanes if kind.is_float else 1
 
     def _total(self, name: str, parts: Iterable[Value]) -> Value:
         return functools.reduce(lambda a, b: self._folded(name, a, b), parts)
@@ -332,8 +387,7 @@ class VectorLoopWriter:
         for name in self.facts.folds:
             lanes = self._loaded((name, 0))
             scope.vector = None
-            with scope.code.in_order():
-                total = self._folded(name, scope.variable(name), self._reduced(name, lanes))
+            total = self._folded(name, scope.variable(name), self._reduced(name, lanes))
             scope.assign(name, total)
             scope.vector = self
 

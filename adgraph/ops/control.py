@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import CapacityError, GraphError
+from adgraph.errors import CapacityError, GraphError, Location
 from adgraph.ir.code import Control
 from adgraph.ir.dims import Dim, Symbol, loop_bounds
 from adgraph.ir.evaluate import OUTSIDE, Symbols, evaluate
@@ -102,6 +102,17 @@ def _counted(
     for trip in reversed(range(count)) if reverse else range(count):
         carried = evaluate(body, *fixed, *carried, symbols={**symbols, symbol: trip})
     return carried
+
+
+FIRST_MARK, MARKS = 128, 127
+
+
+def mark(location: Location | None) -> int:
+    """Return by what number a kernel names the line of a loop that has outgrown its tape.
+
+    Lines that are far apart may share one.
+    """
+    return FIRST_MARK + (location.line % MARKS if location else 0)
 
 
 def _check_capacity(trips: int, capacity: int | None) -> None:

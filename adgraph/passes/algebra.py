@@ -248,18 +248,18 @@ POWERS: dict[float, Callable[[Any], Any]] = {
     7.0: lambda x: np.square(np.square(x) * x) * x,
     8.0: lambda x: np.square(np.square(np.square(x))),
     -1.0: _inverse,
-    -2.0: lambda x: _inverse(np.square(x)),
-    -3.0: lambda x: _inverse(np.square(x) * x),
-    -4.0: lambda x: _inverse(np.square(np.square(x))),
     0.5: _root,
     -0.5: lambda x: None if x.dtype.kind != "f" else _inverse(np.sqrt(x)),
 }
 
 
-# These have a derivative at 0, which those factors have not.
-HALF_POWERS: dict[float, Callable[[Any], Any]] = {
-    1.5: lambda x: None if x.dtype.kind != "f" else x * np.sqrt(x),
-    2.5: lambda x: None if x.dtype.kind != "f" else np.square(x) * np.sqrt(x),
+# The derivatives of these products are nan at 0 and beyond the range earlier than that of a power.
+SETTLED_POWERS: dict[float, Callable[[Any], Any]] = {
+    -2.0: lambda x: np.square(np.reciprocal(x)),
+    -3.0: lambda x: np.square(np.reciprocal(x)) * np.reciprocal(x),
+    -4.0: lambda x: np.square(np.square(np.reciprocal(x))),
+    1.5: lambda x: x * np.sqrt(x),
+    2.5: lambda x: np.square(x) * np.sqrt(x),
 }
 
 
@@ -274,9 +274,9 @@ def _literal_power(site: Site, powers: dict[float, Callable[[Any], Any]] = POWER
     return None if result is None else site.fitted(result)
 
 
-def half_power(site: Site) -> Any:
-    """Write a half-integer power that is not derived any more with a root."""
-    return _literal_power(site, HALF_POWERS)
+def settled_power(site: Site) -> Any:
+    """Write a power that is not derived any more as a product."""
+    return _literal_power(site, SETTLED_POWERS) if site.type.dtype.kind == "f" else None
 
 
 def _root_of_square(site: Site) -> Any:

@@ -12,7 +12,7 @@ from adgraph.ir.graph import Graph
 from adgraph.ops.constant import stop_gradient
 from adgraph.ops.least_squares import gram, least_squares, row_space
 from adgraph.ops.matrix_functions import lu_factors, pinv
-from adgraph.passes.algebra import ALGEBRA, half_power
+from adgraph.passes.algebra import ALGEBRA, settled_power
 from adgraph.passes.assembly import ASSEMBLY
 from adgraph.passes.factors import FACTORS
 from adgraph.passes.movement import MOVEMENT
@@ -46,7 +46,7 @@ RELEASE = Table(
     (
         Rule("stop_gradient", (stop_gradient,), lambda site: site.args[0]),
         Rule("known result", KNOWN, lambda site: site.args[1]),
-        Rule("half power", (np.power,), half_power, "rounding", LITERAL),
+        Rule("settled power", (np.power,), settled_power, "rounding", LITERAL),
     )
 )
 

@@ -13,18 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AxisIndexError, CapacityError, ShapeError, message
+from adgraph.errors import ArenaError, AxisIndexError, CapacityError, ShapeError, message
 from adgraph.ir.code import Loops
 from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
 from adgraph.lower.program import Program
+from adgraph.ops.control import FIRST_MARK, MARKS
 from adgraph.ops.reduction import nothing_selected
 from adgraph.runtime.arena import Arena, Array, address, new_arena
 from adgraph.runtime.guarded import run_guarded, wants_guards
 from adgraph.runtime.recycling import array_maker, new_arrays
 
-SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, OUT_OF_CAPACITY, EMPTY, FAILED = 1, 2, 3, 4, 5, 6
+SINGULAR, NOT_POSITIVE, OUT_OF_BOUNDS, EMPTY, FAILED = 1, 2, 3, 5, 6
 
 
 class Compiled:
@@ -69,7 +70,7 @@ class Compiled:
         try:
             return self._pool.pop()
         except IndexError:
-            return new_arena(self.program)
+            return _new_arena(self.program)
 
     def fail(self, code: int) -> None:
         """Raise what a code of the driver means, unless a program with more room may succeed."""
@@ -89,14 +90,32 @@ class Compiled:
             return np.linalg.LinAlgError(message("a matrix is not positive definite", at=location))
         if failed.status == OUT_OF_BOUNDS:
             return _outside(node)
-        if failed.status == OUT_OF_CAPACITY:
-            return CapacityError(message("a loop outgrew the tape of its derivative", at=location))
+        if FIRST_MARK <= failed.status < FIRST_MARK + MARKS:
+            error = CapacityError(message("a loop outgrew the tape of its derivative", at=location))
+            error.mark = failed.status
+            return error
         if failed.status == FAILED:
             words = f"{node.op.name} did not converge"
             return np.linalg.LinAlgError(message(words, at=location))
         if failed.status == EMPTY:
             return ShapeError(message(nothing_selected(_attribute(node, "name")), at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")
+
+
+def _new_arena(program: Program) -> Arena:
+    """Make an arena; if there is no memory for it, name the line that takes most of it."""
+    try:
+        return new_arena(program)
+    except MemoryError as error:
+        node = max(program.graph.nodes, key=lambda n: max(v.type.nbytes for v in n.outputs))
+        words = message(
+            f"{program.graph.name} needs {program.plan.arena_bytes:,} bytes beside its arguments "
+            "and results, and the machine does not give them",
+            "most are for what this line keeps: a loop records what its derivative reads",
+            'give a budget: trace(memory_budget="1GB")',
+            node.origin.location,
+        )
+        raise ArenaError(words) from error
 
 
 def _outside(node: Node) -> AxisIndexError:

@@ -10,25 +10,20 @@ import functools
 import gc
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from adgraph.errors import (
-    AdgraphError,
-    BudgetError,
-    CapacityError,
-    DtypeError,
-    TracingError,
-    message,
-)
+from adgraph.analysis.programs import nested
+from adgraph.errors import AdgraphError, CapacityError, DtypeError, TracingError, message
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import Dtype
 from adgraph.lower.backend import Backend
-from adgraph.lower.program import Program, lower
+from adgraph.lower.program import lower
+from adgraph.ops.control import mark as mark_of
 from adgraph.passes.memory_order import with_turned
 from adgraph.passes.pipeline import COMPILED, SETTLED, Report, run_pipeline
 from adgraph.runtime.calls import OTHERWISE, NativeCall
@@ -45,7 +40,7 @@ from adgraph.tracing.tree import (
     paths,
     unflatten,
 )
-from adgraph.transforms.regions import tape_capacity, with_capacity
+from adgraph.transforms.regions import capacities, with_capacities
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class Entry:
     report: Report
     compiled: Compiled
     inputs: tuple[tuple[int, Dtype], ...]  # position among the leaves
-    capacity: int  # the trips that tapes of loops of unknown length have room for
+    capacities: Mapping[int, int]  # of tapes of loops that have outgrown theirs, by mark
     budget: int | None  # in bytes
 
     @functools.cached_property
@@ -277,18 +272,22 @@ class Dispatcher:
         while True:
             try:
                 return entry.run(leaves)
-            except CapacityError:
-                entry = self.enlarged(entry, args, kwargs)
+            except CapacityError as error:
+                mark = error.mark
+            entry = self.enlarged(entry, mark, args, kwargs)
 
-    def enlarged(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
-        """Return the program for these arguments whose tapes hold twice the trips of another."""
+    def enlarged(
+        self, entry: Entry, mark: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Entry:
+        """Return the program for these arguments whose loops of a mark may make twice the trips."""
         leaves, structure = flatten(self.mark_static(args, kwargs))
         key = tuple(map(_fast_key, leaves))
         with self._lock:
             entries = self._family(structure).entries
             if entries[key] is entry:  # else another thread has done it
                 self.direct = ()
-                with with_capacity(2 * entry.capacity):
+                most = 2 * _capacity(entry.trace.graph, mark)
+                with with_capacities({**entry.capacities, mark: most}):
                     signature = entry.signature
                     entries[key] = compile_entry(self.function, signature, self.options)
             return entries[key]
@@ -345,6 +344,13 @@ class Dispatcher:
         return Signature(structure, described, names)
 
 
+def _capacity(graph: Graph, mark: int) -> int:
+    """Return for how many trips the tapes of the loops of a mark have room."""
+    loops = (node for node in nested(graph) if node.attrs.get("capacity") is not None)
+    most: int = max(n.attrs["capacity"] for n in loops if mark_of(n.origin.location) == mark)
+    return most
+
+
 def compile_entry(function: Callable[..., Any], signature: Signature, options: Options) -> Entry:
     """Trace, transform and lower a function for one signature."""
     names = _input_names(signature)
@@ -356,27 +362,14 @@ def compile_entry(function: Callable[..., Any], signature: Signature, options: O
         turned = [i for i, leaf in enumerate(arrays) if leaf.turned]
         trace = replace(trace, graph=with_turned(trace.graph, turned))
         graph, report, budget = _passed(trace.graph, options)
-        program, budget = _lowered(graph, budget, options)
+        program = lower(graph, budget, options.backend, options.threads)
         compiled = Compiled(program)
     inputs = tuple(
         (i, leaf.type.dtype)
         for i, leaf in enumerate(signature.leaves)
         if isinstance(leaf, Abstract)
     )
-    return Entry(signature, trace, graph, report, compiled, inputs, tape_capacity(), budget)
-
-
-def _lowered(graph: Graph, budget: int | None, options: Options) -> tuple[Program, int | None]:
-    """Lower a program within its budget; of a share that cannot be met, within the least there is.
-
-    A share is of every program's own peak, and a function without residuals has nothing to give up.
-    """
-    try:
-        return lower(graph, budget, options.backend, options.threads), budget
-    except BudgetError as error:
-        if not isinstance(options.memory_budget, float) or error.least is None:
-            raise
-        return lower(graph, error.least, options.backend, options.threads), error.least
+    return Entry(signature, trace, graph, report, compiled, inputs, capacities(), budget)
 
 
 def _passed(graph: Graph, options: Options) -> tuple[Graph, Report, int | None]:

@@ -3,9 +3,9 @@
 For every loop that records, `loop_curve` gives the ways to reverse it that cost least for their
 bytes (a model: exact counts of trips and rows, estimated seconds of a trip). `choices` composes the
 curves of all loops of a program. `fitted` takes the cheapest choice whose plan, made in full, meets
-the budget; what is left over is for the schedule, which may run other nodes again. Choices do not
-depend on the budget, so more bytes never cost more. Where only running tells how many trips a loop
-makes, ways are compared for `OPEN_TRIPS`, or for all that the tapes have room for.
+the budget; below them all, and where loops keep their tapes, the schedule may run nodes again.
+Choices do not depend on the budget, so more bytes never cost more. Where only running tells how
+many trips a loop makes, ways are compared for `OPEN_TRIPS`, or for all that tapes have room for.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from typing import TypeVar
 from adgraph.analysis.cost import expected_trips, graph_cost, moving_seconds, node_cost
 from adgraph.analysis.liveness import computes, scratch_types
 from adgraph.analysis.revolve import advances
-from adgraph.errors import BudgetError
 from adgraph.ir.graph import Graph, Node
-from adgraph.lower.program import arrange
+from adgraph.lower.program import in_kernels
+from adgraph.lower.sharing import may_share
 from adgraph.passes.pipeline import LAST, Pass, Report, run_pipeline
 from adgraph.passes.rewrite import Hits
 from adgraph.passes.snapshots import Plan, reversed_alone, reversing, with_snapshots
 from adgraph.passes.taped import FEWEST_TRIPS, TapedLoop, taped_loops
-from adgraph.schedule.budget import Budget, estimated_seconds, in_bytes
+from adgraph.schedule.budget import Budget, in_bytes
+from adgraph.schedule.pareto import Planner
 
 SIZES = 64  # lengths of a segment, and numbers of snapshots, that are tried
 OPEN_TRIPS = 4096  # for which ways to reverse a loop of unknown length are compared
@@ -70,11 +71,16 @@ def loop_curve(taped: TapedLoop, several_bytes: int = 0) -> list[Way]:
     The first one keeps the tapes, the others are those that no other one beats in both, the fastest
     first. Segments of several trips take so many bytes beside their rows.
     """
-    nbytes = taped.trips * taped.row_bytes
+    kept = _kept(taped)
+    ways = [way for way in _ways(taped, several_bytes) if way[0] < kept[0]]
+    return [kept, *_unbeaten(ways, lambda way: way[:2])]
+
+
+def _kept(taped: TapedLoop) -> Way:
+    """Return the way that keeps the tapes."""
     moved = round(expected_trips(taped.forward)) * taped.row_bytes
     seconds = _seconds(taped.forward) + 2 * moving_seconds(moved)
-    ways = [way for way in _ways(taped, several_bytes) if way[0] < nbytes]
-    return [(nbytes, seconds, None), *_unbeaten(ways, lambda way: way[:2])]
+    return taped.trips * taped.row_bytes, seconds, None
 
 
 def _ways(taped: TapedLoop, several_bytes: int) -> Iterator[Way]:
@@ -115,7 +121,7 @@ def _several_bytes(taped: TapedLoop) -> int:
         return 0
     snapshots = math.isqrt(taped.trips)
     one, two = (
-        _Made(reversed_alone(taped, Plan(snapshots, segment)), 1, Choice({}, 0, 0.0)).peak_bytes
+        Made(reversed_alone(taped, Plan(snapshots, segment)), 1, Choice({}, 0, 0.0)).peak_bytes
         - _nbytes(taped, snapshots, segment)
         for segment in (1, 2)
     )
@@ -197,8 +203,10 @@ def choices(
     recorded = sum(_seconds(taped.forward) for taped in loops)
     composed = [Choice({}, 0, graph_cost(graph).seconds - recorded)]
     for number, taped in enumerate(loops):
-        curve = loop_curve(taped, 0 if is_body or number in but else _several_bytes(taped))
-        composed = _composed(composed, number, curve[:1] if number in but else curve)
+        curve = [_kept(taped)]
+        if number not in but:
+            curve = loop_curve(taped, 0 if is_body else _several_bytes(taped))
+        composed = _composed(composed, number, curve)
     return tuple(composed)
 
 
@@ -231,50 +239,26 @@ def _thinned(found: list[Choice], count: int) -> list[Choice]:
 def fitted(graph: Graph, budget: Budget, threads: int = 1) -> tuple[Graph, Report, int]:
     """Return a settled program ready to be lowered within a budget, and the budget in bytes.
 
-    Where even the choice of least bytes needs more, a schedule may still meet it.
+    Of a share that cannot be met the least there is counts: a share is of every program's own peak,
+    and a function without residuals has nothing to give up.
     """
-    kept = _Made(graph, threads, Choice({}, 0, 0.0))
+    kept = all_kept(graph, threads)
     allowed = in_bytes(budget, kept.peak_bytes)
     if kept.peak_bytes <= allowed:
         return *kept.made, allowed
-    fitting, least = _by_snapshots(kept, allowed)
-    seconds = _rescheduled(kept, allowed)
-    if seconds is not None and (fitting is None or seconds <= fitting.choice.seconds):
-        return *kept.made, allowed
-    return *(fitting or least).made, allowed
-
-
-def _by_snapshots(kept: _Made, budget: int) -> tuple[_Made | None, _Made]:
-    """Return the cheapest choice that fits, if there is one, and the one of least bytes.
-
-    Loops whose tape kernels hand over in blocks may do without snapshots, or not.
-    """
-    handed = _handed_over(kept)
-    fitting: list[_Made] = []
-    for but in (handed, ()) if handed else ((),):
-        found = choices(kept.graph, but)[1:]
-        made = [_Made(kept.graph, kept.threads, choice) for choice in found]
-        first = _first_fitting(made, budget)
-        fitting += [first] if first else []
-    cheapest = min(fitting, key=lambda made: made.choice.seconds, default=None)
-    return cheapest, (made or [kept])[-1]
-
-
-def _handed_over(kept: _Made) -> tuple[int, ...]:
-    """Return the loops, by number, whose largest tape is larger than any array there is."""
-    nodes = [node for node in kept.arranged[0].nodes if computes(node)]
-    types = [t for n in nodes for t in (*(v.type for v in n.outputs), *scratch_types(n))]
-    largest = max((type.nbytes for type in types), default=0)
-    return tuple(
-        number
-        for number, taped in enumerate(taped_loops(kept.graph))
-        if max(taped.forward.outputs[k].type.nbytes for k in taped.tapes) > largest
-    )
+    found = reversals(kept)
+    fitting = _cheapest(kept, found, allowed)
+    if fitting is None:
+        fitting = least(kept, found)
+        if not isinstance(budget, float):
+            raise fitting.planner.refusal(allowed)
+        allowed = fitting.planner.least.peak_bytes
+    return *fitting.made, allowed
 
 
 @dataclass(frozen=True, eq=False)
-class _Made:
-    """A choice, made and arranged when it is asked for."""
+class Made:
+    """A choice, made and planned when it is asked for."""
 
     graph: Graph
     threads: int
@@ -286,21 +270,76 @@ class _Made:
         return self.choice.apply(self.graph)
 
     @cached_property
-    def arranged(self) -> tuple[Graph, int]:
-        """The kernels that it will have, and the peak of their plan."""
-        graph, _, plan = arrange(self.made[0], None, self.threads)
-        return graph, plan.peak_bytes
+    def kernels(self) -> Graph:
+        """The kernels that it will have."""
+        return in_kernels(self.made[0], self.threads)
+
+    @cached_property
+    def planner(self) -> Planner:
+        """The schedules that they can have."""
+        return Planner(self.kernels, may_share(self.kernels))
 
     @property
     def peak_bytes(self) -> int:
-        """The peak of its plan."""
-        return self.arranged[1]
+        """The peak if no kernel runs again."""
+        return self.planner.base.peak_bytes
+
+    def within(self, budget: int) -> float:
+        """Return the seconds of a schedule that meets a budget; infinity if there is none."""
+        point = self.planner.within(budget)
+        return point.seconds if point else math.inf
 
 
-def _first_fitting(made: Sequence[_Made], budget: int) -> _Made | None:
+def all_kept(graph: Graph, threads: int) -> Made:
+    """Return a settled program in which all loops keep their tapes."""
+    return Made(graph, threads, choices(graph, range(len(taped_loops(graph))))[0])
+
+
+def reversals(kept: Made) -> list[list[Made]]:
+    """Return the choices of a program with loops, from the fastest to that of the least bytes.
+
+    Loops whose tape kernels hand over in blocks may do without snapshots, or not: two lists.
+    """
+    handed = _handed_over(kept)
+    found = [choices(kept.graph, but)[1:] for but in ((handed, ()) if handed else ((),))]
+    return [[Made(kept.graph, kept.threads, choice) for choice in made] for made in found if made]
+
+
+def least(kept: Made, found: Sequence[Sequence[Made]]) -> Made:
+    """Return the program that gets by with the least bytes: less is refused by `fitted`."""
+    ends = (kept, *(made[-1] for made in found))
+    return min(ends, key=lambda made: made.planner.least.peak_bytes)
+
+
+def _cheapest(kept: Made, found: Sequence[Sequence[Made]], budget: int) -> Made | None:
+    """Return the cheapest program that fits: by its tapes and a schedule, or by snapshots.
+
+    Where none does, those of the least bytes have schedules too.
+    """
+    fitting = [made for made in (_first_fitting(each, budget) for each in found) if made]
+    options = [(kept.within(budget), kept), *((made.choice.seconds, made) for made in fitting)]
+    if not fitting and options[0][0] == math.inf:
+        options = [(made[-1].within(budget), made[-1]) for made in found]
+    seconds, cheapest = min(options, key=lambda option: option[0], default=(math.inf, kept))
+    return cheapest if seconds < math.inf else None
+
+
+def _handed_over(kept: Made) -> tuple[int, ...]:
+    """Return the loops, by number, whose largest tape is larger than any array there is."""
+    nodes = [node for node in kept.kernels.nodes if computes(node)]
+    types = [t for n in nodes for t in (*(v.type for v in n.outputs), *scratch_types(n))]
+    largest = max((type.nbytes for type in types), default=0)
+    return tuple(
+        number
+        for number, taped in enumerate(taped_loops(kept.graph))
+        if max(taped.forward.outputs[k].type.nbytes for k in taped.tapes) > largest
+    )
+
+
+def _first_fitting(made: Sequence[Made], budget: int) -> Made | None:
     """Return the first choice that fits, by bisection: the bytes fall from one to the next."""
     low, high = 0, len(made) - 1
-    if not made or made[high].peak_bytes > budget:
+    if made[high].peak_bytes > budget:
         return None
     while low < high:
         middle = (low + high) // 2
@@ -309,12 +348,3 @@ def _first_fitting(made: Sequence[_Made], budget: int) -> _Made | None:
         else:
             low = middle + 1
     return made[high]
-
-
-def _rescheduled(made: _Made, budget: int) -> float | None:
-    """Return the seconds of a program by a schedule that meets a budget, if there is one."""
-    try:
-        _, schedule, plan = arrange(made.made[0], budget, made.threads)
-    except BudgetError:
-        return None
-    return estimated_seconds((schedule, plan))

@@ -88,8 +88,3 @@ def schedule_and_plan(
     if budget is None:
         return planner.base.planned
     return planner.at(in_bytes(budget, planner.base.peak_bytes)).planned
-
-
-def estimated_seconds(planned: Planned) -> float:
-    """Return the estimated seconds of a plan, recomputations included."""
-    return sum(planned[0].flow.seconds)

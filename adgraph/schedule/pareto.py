@@ -7,7 +7,6 @@ budgets (`ladder.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 
 from adgraph.errors import BudgetError
@@ -27,13 +26,7 @@ def pareto(graph: Graph, *, count: int = 16, may_share: MayShare = never) -> tup
     From point to point the bytes fall and the seconds rise. Of a large graph there are about
     `count`.
     """
-    planner = Planner(graph, may_share)
-    points = [planner.base]
-    for point in sorted(planner.sample(count), key=lambda point: (point.seconds, point.peak_bytes)):
-        if point.peak_bytes < points[-1].peak_bytes:
-            points = [other for other in points if other.seconds < point.seconds]
-            points.append(point)
-    return tuple(points)
+    return Planner(graph, may_share).pareto(count)
 
 
 class Planner:
@@ -52,20 +45,32 @@ class Planner:
         kind = Curve if self._program.tasks <= SMALL else Ladder
         return kind(self._program)
 
-    def sample(self, count: int) -> Iterator[Point]:
-        """Iterate over plans for fewer bytes than the base: about as many if the graph is large."""
-        return self._plans.sample(count)
+    def pareto(self, count: int = 16) -> tuple[Point, ...]:
+        """Return plans from the base to that of the least bytes: see `pareto`."""
+        points = [self.base]
+        found = sorted(self._plans.sample(count), key=lambda p: (p.seconds, p.peak_bytes))
+        for point in found:
+            if point.peak_bytes < points[-1].peak_bytes:
+                points = [other for other in points if other.seconds < point.seconds]
+                points.append(point)
+        return tuple(points)
 
     def at(self, budget: int) -> Point:
         """Return the cheapest plan that fits of those there are, or raise `BudgetError`."""
-        if budget >= self.base.peak_bytes:
-            return self.base
-        point = self._plans.at(budget)
+        point = self.within(budget)
         if point is None:
-            raise self._refusal(budget)
+            raise self.refusal(budget)
         return point
 
-    def _refusal(self, budget: int) -> BudgetError:
-        """Say what the plan of the least bytes needs."""
-        least = min(self._plans.least(), self.base, key=lambda point: point.budget)
-        return infeasible(*least.planned, budget, least.budget)
+    def within(self, budget: int) -> Point | None:
+        """Return the cheapest plan that fits of those there are, if one does."""
+        return self.base if budget >= self.base.peak_bytes else self._plans.at(budget)
+
+    @cached_property
+    def least(self) -> Point:
+        """The plan of the least bytes: no smaller budget has one."""
+        return min(self._plans.least(), self.base, key=lambda point: point.peak_bytes)
+
+    def refusal(self, budget: int) -> BudgetError:
+        """Return the error for too small a budget: it says what the plan of least bytes needs."""
+        return infeasible(*self.least.planned, budget, self.least.peak_bytes)

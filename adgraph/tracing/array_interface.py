@@ -234,10 +234,14 @@ class ArrayInterface(Traced):
         return DISPATCH.operate(np.greater_equal, self, other)
 
     def __eq__(self, other: Any) -> Any:
-        return False if other is None else DISPATCH.operate(np.equal, self, other)
+        if other is None:
+            return np.zeros_like(self, bool) if self.shape else False
+        return DISPATCH.operate(np.equal, self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return True if other is None else DISPATCH.operate(np.not_equal, self, other)
+        if other is None:
+            return np.ones_like(self, bool) if self.shape else True
+        return DISPATCH.operate(np.not_equal, self, other)
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other

@@ -7,13 +7,14 @@ function has written. Whatever is no number or array is static.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AdgraphError, DtypeError, TracingError, location_of, message
+from adgraph.errors import AdgraphError, DtypeError, TracingError, location_of, locations, message
 from adgraph.ir.builder import Builder
 from adgraph.ir.dims import UndecidedError
 from adgraph.ir.graph import Graph, Value
@@ -211,6 +212,8 @@ def trace_function(
             returned = rewritten(function, tuple(arguments))(*args, **kwargs)
         except NameError as error:
             raise explained(error) from None
+        except RecursionError as error:
+            raise _endless(error) from None
         except UndecidedError as error:
             raise error if nested else _undecided(error) from None
         results, result = flatten(returned)
@@ -229,6 +232,21 @@ def trace_function(
         tuple(builder.notes),
         builder.order_matters,
         _separate(builder, written, len(tracers)),
+    )
+
+
+def _endless(error: RecursionError) -> TracingError:
+    """Name the line of the user's that an endless recursion goes through most often."""
+    lines = Counter(locations(error))
+    return TracingError(
+        message(
+            "a function calls itself without end while it is traced",
+            "a branch on traced values records both sides, so what would end the recursion does "
+            "not; or Python's limit is lower than the recursion is deep",
+            "write a while loop, or make what the recursion depends on a static argument "
+            "(trace(static_argnums=...))",
+            max(lines, key=lines.__getitem__, default=None),
+        )
     )
 
 

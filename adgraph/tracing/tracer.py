@@ -97,7 +97,7 @@ class Tracer(ArrayInterface):
     # --- recording --------------------------------------------------------------------------
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
-        """Record an op; a view of this tracer extends its path, if it has a cell to be a view of."""
+        """Record an op; a view of this tracer extends its path, unless it has no cell to view."""
         made = args[0] is self and not isinstance(self, IndexTracer)
         if made and (op.kind is Kind.VIEW or (op in PARTS and self.shape)):
             return apply_view(self, op, attrs)

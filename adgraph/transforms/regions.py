@@ -6,7 +6,7 @@ rules stand in the layer above and are entered here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -56,19 +56,19 @@ class Rules:
 
 RULES: dict[Op, Rules] = {}
 
-_capacity: ContextVar[int] = ContextVar("tape capacity", default=256)
+_capacities: ContextVar[Mapping[int, int]] = ContextVar("tape capacities", default={})  # noqa: B039
 
 
-def tape_capacity() -> int:
-    """Return for how many trips the tape of a loop has room if their number is not known."""
-    return _capacity.get()
+def capacities() -> Mapping[int, int]:
+    """Return for how many trips the tapes of loops have room, by mark, where that is given."""
+    return _capacities.get()
 
 
 @contextmanager
-def with_capacity(trips: int) -> Iterator[None]:
-    """Give the tapes of derivatives that are made in the block room for more trips."""
-    token = _capacity.set(trips)
+def with_capacities(trips: Mapping[int, int]) -> Iterator[None]:
+    """Give the tapes of derivatives that are made in the block room for so many trips, by mark."""
+    token = _capacities.set(trips)
     try:
         yield
     finally:
-        _capacity.reset(token)
+        _capacities.reset(token)

@@ -16,11 +16,12 @@ from adgraph.ir.evaluate import evaluate
 from adgraph.ir.graph import Graph
 from adgraph.ir.types import ArrayType
 from adgraph.ir.verify import verify
+from adgraph.ops.control import mark
 from adgraph.ops.indexing import put, take
 from adgraph.testing import assert_close, central_difference
 from adgraph.transforms.batch import batch
 from adgraph.transforms.jvp import jvp
-from adgraph.transforms.regions import with_capacity
+from adgraph.transforms.regions import with_capacities
 from adgraph.transforms.vjp import vjp
 from tests.control import kernels
 from tests.control.construction import (
@@ -394,9 +395,10 @@ def test_what_is_read_at_a_position_of_run_time_is_added_to_the_array_in_place()
 
 def test_a_loop_that_outgrows_its_tape_is_an_error_and_runs_with_a_longer_one() -> None:
     graph = OPEN["newton"].graph
-    with with_capacity(2), pytest.raises(CapacityError):
+    (line,) = (mark(n.origin.location) for n in graph.nodes if "capacity" in n.attrs)
+    with with_capacities({line: 2}), pytest.raises(CapacityError):
         evaluate(vjp(graph, [0]), 2.3, 1.0)
-    with with_capacity(64):
+    with with_capacities({line: 64}):
         joint = vjp(graph, [0])
     assert taped_bytes(joint) == 64 * 8
     _, gradient = evaluate(joint, 2.3, 1.0)

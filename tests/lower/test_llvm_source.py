@@ -339,3 +339,39 @@ def test_a_sum_has_one_order_whatever_stands_beside_it(n: int) -> None:
         found.add(y.tobytes())
     assert len(found) == 1
     np.testing.assert_allclose(y[0], x.sum(), rtol=1e-12, atol=1e-12)
+
+
+APART = {
+    "two apart": ("i * 2", lambda x: np.repeat(x, 2)),
+    "three apart": ("3 * i + 1", lambda x: np.repeat(x, 3)),
+    "backwards": ("n - 1 - i", lambda x: x[::-1].copy()),
+    "a stride": ("i * n", lambda x: np.repeat(x, len(x))),
+    "indexed": ("int64(k[i])", lambda x: x[::-1].copy()),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [1, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 100, 257])
+def test_a_sum_has_one_order_wherever_its_elements_lie(n: int, dtype: str) -> None:
+    x = np.random.default_rng(n).standard_normal(n).astype(dtype)
+    k = np.arange(n)[::-1].copy()
+    z = np.zeros(2 * n)
+    found = set()
+    for place, held in (("i", lambda x: x), *APART.values()):
+        for beside in ("pass", "z[i * 2] = exp(t)", "z[i] = floor_divide(x[i], 0.3) + k[i]"):
+            text = f"def f(x, y, z, k, n):\n t = {zero(dtype)}\n for i in range(n):\n"
+            text += f"  v = x[{place}]\n"
+            text += "" if beside == "pass" else f"  {beside.replace('(t)', '(v)')}\n"
+            text += "  t = fold_add(t, v)\n y[0] = t"
+            source = KernelSource("f", (dtype, dtype, "f8", "i8"), 1, text)
+            (kernel,) = compile_kernels([source])
+            y = np.zeros(1, dtype)
+            given = np.ascontiguousarray(held(x))
+            assert call_kernel(kernel, [given, y, z, k], n) == 0
+            found.add(y.tobytes())
+    assert len(found) == 1
+    np.testing.assert_allclose(y[0], x.sum(), rtol=1e-4, atol=1e-4)
+
+
+def zero(dtype: str) -> str:
+    return {"f4": "float32(0.0)", "f8": "0.0"}[dtype]

@@ -50,9 +50,9 @@ def assert_agrees(
 
 
 def _assert_raises(wanted: type[Exception], function: Function, args: tuple[Any, ...]) -> None:
-    """NumPy's error of an axis is both a ValueError and an IndexError, here it is one of them.
+    """NumPy's errors of dtypes have private types.
 
-    Its errors of dtypes have private types.
+    Where it says that axes are too many for an array, the error here may be another of its bases.
     """
     kinds: Any = (ValueError, IndexError) if wanted is np.exceptions.AxisError else wanted
     if issubclass(wanted, TypeError):

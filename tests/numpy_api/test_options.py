@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from adgraph import trace
 from tests.numpy_api.agreement import assert_agrees
 
 RNG = np.random.default_rng(23)
@@ -140,6 +141,14 @@ CASES: dict[str, Case] = {
     "unwrap": Case(
         np.unwrap, FLOATS, {"discont": (None, 1.0), "axis": AXES, "period": (6.28, 2.0)}
     ),
+    "comparison with None": Case(
+        lambda x: (x == None, x != None),  # noqa: E711
+        (V, M, K, M[:0], np.float64(1)),
+        {},
+    ),
+    "mean": Case(
+        np.mean, (M, K, M.astype("f4")), {"dtype": ("i4", "u1", "f4", "c16"), "axis": TUPLES}
+    ),
     # Fourier transforms
     **{
         name: Case(getattr(np.fft, name), (*FLOATS, K, Z), TRANSFORM)
@@ -174,6 +183,9 @@ CASES: dict[str, Case] = {
         lambda a, **o: np.linalg.cholesky(a @ np.conj(np.swapaxes(a, -1, -2)) + np.eye(3), **o),
         (S, Z[:3], S.astype("f4")),
         {"upper": FLAG},
+    ),
+    "matrix_power": Case(
+        lambda a, n: np.linalg.matrix_power(a, n), MATRICES, {}, ((0, 1, 3, -2, 2.5),)
     ),
     "matrix_rank": Case(np.linalg.matrix_rank, MATRICES, {"tol": (None, 0.5), "rtol": (None, 0.5)}),
     "cond": Case(np.linalg.cond, (S, M, Z[:3]), {"p": (None, 2, -2, 1, -1, np.inf, "fro", 5)}),
@@ -308,3 +320,18 @@ def test_options_are_numpys(name: str, data: DataObject) -> None:
         return case.function(first, *given, **options)
 
     assert_agrees(program, first, *traced, strict=len(options) < 2)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.sum(x, axis=2),
+        lambda x: np.swapaxes(x, 0, 5),
+        lambda x: np.expand_dims(x, 9),
+        lambda x: np.sort(x, axis=-3),
+        lambda x: np.vecdot(x, x, axis=2),
+    ],
+)
+def test_the_error_of_an_axis_is_numpys(function: Callable[..., Any]) -> None:
+    with pytest.raises(np.exceptions.AxisError, match=r"^axis -?\d is out of bounds"):
+        trace(function)(M)

@@ -16,9 +16,11 @@ import pytest
 import scipy.fft
 import scipy.integrate
 import scipy.interpolate
+import scipy.linalg
 import scipy.optimize
 import scipy.signal
 import scipy.sparse
+import scipy.special
 import scipy.stats
 
 from adgraph import trace
@@ -83,6 +85,9 @@ REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: x.view(complex), "x[..., 0] + 1j * x[..., 1]"),
     (lambda x: (x + 1j).view(float), "np.real(z) and np.imag(z)"),
     (lambda x: scipy.fft.dct(x), "real part of the FFT"),
+    (lambda x: scipy.fft.dct(x), "by scipy.fft.dct, which"),
+    (lambda x: scipy.linalg.lstsq(x[None], x[:1]), "by scipy, which"),
+    (lambda x: scipy.special.sph_harm_y(1, 1, x, x), "by scipy.special, which"),
     (lambda x: scipy.integrate.simpson(x), "np.trapezoid"),
     (lambda x: scipy.integrate.odeint(lambda y, t: -y, x, [0.0, 1.0]), "as a loop"),
     (lambda x: scipy.interpolate.interp1d(np.arange(5), x)(0.5), "np.interp"),

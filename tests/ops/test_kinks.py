@@ -154,6 +154,8 @@ KINKS: dict[str, tuple[Callable[..., Any], tuple[float, ...], tuple[float, ...]]
     "power of base 0": (np.power, (0.0, 2.0), (0.0, 0.0)),
     "power 3/2 of 0": (lambda x: x**1.5, (0.0,), (0.0,)),
     "power 5/2 of 0": (lambda x: x**2.5, (0.0,), (0.0,)),
+    "power -2 of 0": (lambda x: x**-2, (0.0,), (-np.inf,)),
+    "power -3 of infinity": (lambda x: x**-3, (np.inf,), (0.0,)),
     "3-norm of zeros": (lambda x, y: np.linalg.norm(np.stack([x, y]), 3, 0), (0, 0), (0, 0)),
     "power 1 of base 0": (np.power, (0.0, 1.0), (1.0, 0.0)),
     "xlogy": (special.xlogy, (0.0, 0.0), (-np.inf, 0.0)),

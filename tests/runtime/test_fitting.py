@@ -52,11 +52,57 @@ def nested(x: Any) -> Any:
     return np.sum(x * x)
 
 
+def products(f: Any, ys: Any) -> Any:
+    x = np.ones(3)
+    for t in range(100):
+        x = f @ x * 0.3 + ys[t]
+    return np.sum(x)
+
+
+def products_turned(f: Any) -> Any:
+    x = np.ones(3)
+    for _ in range(100):
+        x = np.sin(f.T @ x) + 1
+    return np.sum(x)
+
+
+def sums_of_rows(f: Any) -> Any:
+    x = np.ones(3)
+    for _ in range(100):
+        x = np.sin(np.sum(f * x, axis=1))
+    return np.sum(x)
+
+
+def kalman(f: Any, ys: Any) -> Any:
+    x, p, loss = np.ones(3), np.eye(3), 0.0
+    h = np.eye(3)[:2]
+    for t in range(60):
+        x, p = f @ x, f @ p @ f.T + 0.01 * np.eye(3)
+        gain = p @ h.T @ np.linalg.inv(h @ p @ h.T + 0.1 * np.eye(2))
+        error = ys[t, :2] - h @ x
+        x, p = x + gain @ error, p - gain @ h @ p
+        loss = loss + error @ error
+    return loss
+
+
+def sums_apart(f: Any) -> Any:
+    x = np.cos(np.arange(len(f)))
+    for _ in range(60):
+        x = np.tanh(f @ x + 0.1 * np.sum(x[::2]) - x[::-1] * np.sum(f[:, 0] * np.cbrt(x)))
+        x = x + 0.2 * np.sum(np.diag(f) * x)
+    return np.sum(x)
+
+
 PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "stencil": (stencil, (RNG.random((18, 18)), RNG.random((16, 16)))),
     "recurrent": (recurrent, (RNG.random((50, 8)), RNG.random((8, 8)))),
     "in turn": (in_turn, (RNG.random(200),)),
     "nested": (nested, (RNG.random(100),)),
+    "products": (products, (0.4 * RNG.random((3, 3)), RNG.random((100, 3)))),
+    "products turned": (products_turned, (0.4 * RNG.random((3, 3)),)),
+    "sums of rows": (sums_of_rows, (0.4 * RNG.random((3, 3)),)),
+    "kalman": (kalman, (0.4 * RNG.random((3, 3)), RNG.random((60, 3)))),
+    "sums apart": (sums_apart, (RNG.random((37, 37)) / 20,)),
 }
 
 
@@ -83,6 +129,42 @@ def test_budgets_are_kept_and_gradients_stay(name: str) -> None:
         bounded = trace(function, memory_budget=budget).grad
         assert bounded.explain(*args).peak_bytes <= budget
         assert bounded(*copies(args)).tobytes() == expected.tobytes()
+
+
+STEPS: tuple[Callable[[Any, Any], Any], ...] = (
+    lambda f, x: np.sin(f @ x),
+    lambda f, x: np.tanh(f.T @ x) + 0.1,
+    lambda f, x: np.cos(np.sum(f * x, axis=1)),
+    lambda f, x: np.sum(f * x[:, None], axis=0) * 0.3 + 1,
+    lambda f, x: x / np.sqrt(1 + x @ x),
+    lambda f, x: (np.outer(x, x) + f) @ x * 0.3,
+    lambda f, x: x + 0.1 * np.sum(x[::-1] * f[0]) - 0.1 * np.sum(np.diag(f) * np.sin(x)),
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nests_of_random_products_have_the_same_bits_within_a_budget(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    steps = [STEPS[k] for k in rng.integers(0, len(STEPS), 3)]
+    inner = int(rng.integers(0, 2)) * 9
+
+    def nest(f: Any, x: Any) -> Any:
+        loss = 0.0
+        for _ in range(60):
+            for step in steps:
+                x = step(f, x)
+            for _ in range(inner):
+                x = np.sin(f @ x) + 0.1 * x
+            loss = loss + x @ x
+        return loss
+
+    n = int(rng.choice([2, 3, 4, 5, 9, 20]))
+    dtype = [np.float64, np.float32][seed % 2]
+    args = ((rng.random((n, n)) / n).astype(dtype), rng.random(n).astype(dtype))
+    plain = trace(nest).grad
+    bounded = trace(nest, memory_budget="45%").grad
+    assert "snapshots of a loop" in str(bounded.explain(*args))
+    assert bounded(*args).tobytes() == plain(*args).tobytes()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

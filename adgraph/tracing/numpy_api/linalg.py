@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import MatrixError, ShapeError, message
+from adgraph.errors import MatrixError, ShapeError, TracingError, message
 from adgraph.ir.op import type_of
 from adgraph.ops import solves as ops
 from adgraph.ops.linalg import matmul as multiply_matrices
@@ -291,6 +291,8 @@ def matrix_power(a: Any, n: Any) -> Any:
     x = as_tracer(a)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise MatrixError(message(f"np.linalg.matrix_power of an array of shape {x.shape}"))
+    if not hasattr(n, "__index__"):
+        raise TracingError(message(f"np.linalg.matrix_power: the exponent {n!r} is no integer"))
     power = n.__index__()
     if power == 0:
         identity = as_tracer(np.eye(x.shape[-1], dtype=x.dtype))

@@ -230,7 +230,10 @@ def mean(
 ) -> Any:
     x = as_tracer(a)
     total = sum(x, axis, _mean_dtype(x, dtype), None, keepdims, where=where)
-    return store(_over(total, number_of(x, axis, where, keepdims)), out, "np.mean")
+    result = _over(total, number_of(x, axis, where, keepdims))
+    if dtype is not None and total.dtype.kind in "iu":
+        result = as_tracer(result, total.dtype)
+    return store(result, out, "np.mean")
 
 
 def _over(total: Tracer, count: Any) -> Any:

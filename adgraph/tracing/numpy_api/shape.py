@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from adgraph.errors import AxisIndexError, DtypeError, ShapeError, TracingError, message
+from adgraph.errors import DtypeError, NoAxisError, ShapeError, TracingError, message
 from adgraph.ir.dims import Affine, Dim
 from adgraph.ir.op import type_of
 from adgraph.ir.types import Shape
@@ -35,7 +35,7 @@ def normal_axis(axis: Any, rank: int) -> int:
     """Return an axis as a number from 0 to rank - 1."""
     number = int(axis)
     if not -rank <= number < rank:
-        raise AxisIndexError(message(f"axis {number} is out of bounds for an array of {rank} axes"))
+        raise NoAxisError(message(f"axis {number} is out of bounds for an array of {rank} axes"))
     return number % rank
 
 
