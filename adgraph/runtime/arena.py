@@ -20,7 +20,7 @@ def address(array: Array) -> int:
     return pointer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Arena:
     """The memory of one run: intermediate values, the table of addresses, the driver's scratch."""
 

@@ -95,12 +95,13 @@ def native_call(
     if interface is None:
         return None
     handler = recycling() if are_recycled([item.type for item in results]) else None
-    program, failed, arena = compiled.program, compiled.fail, compiled.take_arena()
+    program, failed = compiled.program, compiled.fail
     items = (*arguments, *results)
     shapes = [np.array(item.type.shape, np.int64) for item in items]
     dtypes = [np.dtype(item.type.dtype.char) for item in items]  # as new arrays have
     slots = np.zeros(2 * len(items) + 2, np.int64)  # 16 bytes, the largest scalar's
     record = np.zeros(len(HEADER) + (len(ITEM) + 1) * len(items), np.int64)
+    arena = compiled.lend(address(record) + record.itemsize * HEADER.index("busy"))
     record[: len(HEADER)] = [
         {
             **interface.words,

@@ -18,6 +18,7 @@ from adgraph.ir.code import Loops
 from adgraph.ir.dims import Dim
 from adgraph.ir.graph import Node
 from adgraph.lower.driver import driver, failure, gather
+from adgraph.lower.functions import Body, Value, compile_function, native
 from adgraph.lower.program import Program
 from adgraph.ops.control import FIRST_MARK, MARKS
 from adgraph.ops.reduction import nothing_selected
@@ -36,12 +37,16 @@ class Compiled:
         self.guarded = wants_guards()
         self._words = address(program.words)
         self._pool: list[Arena] = []
+        self._lent: list[tuple[Arena, int]] = []  # to native ways; where these say they use it
+        self._outgrown = 0  # the code of a native call whose loop did
         self._is_new = True
         self._count = len(program.graph.inputs) + len(program.graph.outputs)
         self._objects: Callable[..., Any] = ctypes.py_object * self._count
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on C-contiguous arrays of exactly the input types."""
+        if self._outgrown:
+            raise self.error(self._outgrown)
         outputs, code = run_guarded(self.program, arrays) if self.guarded else self._run(arrays)
         if code:
             raise self.error(code)
@@ -72,11 +77,25 @@ class Compiled:
         except IndexError:
             return _new_arena(self.program)
 
+    def lend(self, busy: int) -> Arena:
+        """Give an arena to a native way, which has a word there that is 1 while a call uses it."""
+        arena = self.take_arena()
+        self._lent.append((arena, busy))
+        return arena
+
+    def retire(self) -> None:
+        """Free the arenas that no call is using, for a program that takes the place of this one."""
+        self._pool.clear()
+        for arena, busy in self._lent:
+            if not seize()(busy):
+                arena.memory = arena.memory[:0].copy()
+
     def fail(self, code: int) -> None:
         """Raise what a code of the driver means, unless a program with more room may succeed."""
         error = self.error(code)
         if not isinstance(error, CapacityError):
             raise error
+        self._outgrown = code
 
     def error(self, code: int) -> Exception:
         """Return what a code of the driver means, at the user's line."""
@@ -100,6 +119,18 @@ class Compiled:
         if failed.status == EMPTY:
             return ShapeError(message(nothing_selected(_attribute(node, "name")), at=location))
         return RuntimeError(f"kernel {node.op.name} failed with status {failed.status}")
+
+
+@native("i64 seize(ptr)")
+def _seize(f: Body, busy: Value) -> None:
+    """Take the arena of a native way for good; return 1 if a call was using it."""
+    f.leave(busy.change("xchg", 1, "acquire"))
+
+
+@functools.cache
+def seize() -> Callable[[int], int]:
+    """Return `_seize` as a function of Python."""
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(compile_function(_seize, "none"))
 
 
 def _new_arena(program: Program) -> Arena:

@@ -286,6 +286,7 @@ class Dispatcher:
             entries = self._family(structure).entries
             if entries[key] is entry:  # else another thread has done it
                 self.direct = ()
+                entry.compiled.retire()
                 most = 2 * _capacity(entry.trace.graph, mark)
                 with with_capacities({**entry.capacities, mark: most}):
                     signature = entry.signature

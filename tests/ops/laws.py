@@ -51,6 +51,7 @@ COMPLEX = [
 ROWS = REAL_ROWS + COMPLEX
 FLOAT_ROWS = [row for row in ROWS if varies(*row)]
 DOUBLE_ROWS = [(sample, dtype) for sample, dtype in FLOAT_ROWS if dtype in ("f8", "c16")]
+REAL_DOUBLE_ROWS = [row for row in DOUBLE_ROWS if row[1] == "f8"]
 LAWS = (
     *("table", "value", "weak", "verify", "text", "errors", "narrow", "sizes", "complex step"),
     *("difference", "adjoint", "narrow value", "zero", "second order", "batch"),

@@ -34,6 +34,7 @@ from tests.ops.laws import (
     DOUBLE_ROWS,
     FLOAT_ROWS,
     LAWS,
+    REAL_DOUBLE_ROWS,
     REAL_ROWS,
     ROWS,
     Array,
@@ -360,14 +361,14 @@ def test_batching_equals_stacking(sample: Sample, dtype: str) -> None:
     assert_batches(p.graph, p.arrays, [i in p.active for i in range(len(p.arrays))])
 
 
-@law(FLOAT_ROWS, "batch")
+@law(REAL_DOUBLE_ROWS, "batch")
 def test_batching_one_argument_equals_stacking(sample: Sample, dtype: str) -> None:
     p = program(sample, dtype)
     for active in p.active:
         assert_batches(p.graph, p.arrays, [i == active for i in range(len(p.arrays))])
 
 
-@law(DOUBLE_ROWS, "batch")
+@law(REAL_DOUBLE_ROWS, "batch")
 def test_batching_the_gradient_equals_stacking(sample: Sample, dtype: str) -> None:
     p = program(sample, dtype)
     graph = reverse(sample.name, dtype)

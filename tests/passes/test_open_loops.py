@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,12 @@ def settled(name: str) -> Graph:
     return gradient(program([array(4), NUMBER], PROGRAMS[name]), [0])
 
 
-def check(graph: Graph, plan: Plan) -> Graph:
+def check(graph: Graph, plan: Plan, counts: Sequence[int] = TRIPS) -> Graph:
     """Compare a program with the one that keeps snapshots, before and after the last passes."""
     changed = verify(with_snapshots(graph, {0: plan}))
     last = verify(run_pipeline(changed, LAST)[0])
     seeds = [np.ones(v.type.shape) for v in graph.inputs[2:]]
-    for trips in TRIPS:
+    for trips in counts:
         args = (X, np.array(trips), *seeds)
         expected = evaluate(graph, *args)
         for made in (changed, last):
@@ -119,7 +119,7 @@ def test_a_loop_of_unknown_length_inside_keeps_snapshots_too() -> None:
     (inner,) = taped_loops(reversing(taped))
     assert not taped.is_open
     assert inner.is_open
-    check(graph, Plan(2, 1, ((0, Plan(3)),)))
+    check(graph, Plan(2, 1, ((0, Plan(3)),)), TRIPS[:-1])  # an inner tape has room for 32
 
 
 def test_no_tape_is_left_and_no_limit_of_trips() -> None:
