@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from adgraph.analysis.cost import evaluations
 from adgraph.analysis.liveness import computes, scratch_types
-from adgraph.control.assembly import assembly
+from adgraph.control.kernel import assembly
 from adgraph.ir.code import Piece, Pieces, Routine
 from adgraph.ir.graph import Graph, Node, Value
 from adgraph.ir.op import Kind

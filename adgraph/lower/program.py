@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from adgraph.analysis.liveness import computes, scratch_types
-from adgraph.control.assembly import assembly
+from adgraph.control.kernel import assembly
 from adgraph.errors import DtypeError, Location, message
 from adgraph.ir.code import InnerLoop, Loops, Pieces, Routine
 from adgraph.ir.graph import Graph, Node, Value
